@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The zv agent as a library: configuration, the owned tasks, and the HTTP face. The binaries only parse arguments.
+
+pub mod agent;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod stacks;

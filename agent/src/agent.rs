@@ -1,0 +1,1 @@
+//! Builds the agent from its configuration and runs it until it is told to stop.

@@ -1,0 +1,1 @@
+//! Follows one service across its replicas.

@@ -1,0 +1,1 @@
+//! Joins pieces of log into lines.

@@ -1,0 +1,1 @@
+//! Both runtimes against the real thing.
