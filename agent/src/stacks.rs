@@ -73,7 +73,11 @@ impl Stacks {
     }
 
     /// Streams log lines of all replicas that match; `cursor` resumes an earlier stream.
-    pub fn logs(&self, _query: LogQuery, _cursor: Option<&str>) -> Result<BoxStream<'static, LogMessage>, Refusal> {
+    pub fn logs(
+        &self,
+        _query: LogQuery,
+        _cursor: Option<&str>,
+    ) -> Result<BoxStream<'static, LogMessage>, Refusal> {
         unimplemented!()
     }
 

@@ -125,10 +125,19 @@ pub struct Change {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum What {
     /// A service is new or different; it comes whole.
-    Service { service: Service },
-    ServiceGone { stack: String, service: String },
-    Runtime { runtime: RuntimeState },
-    Happened { happening: Happening },
+    Service {
+        service: Service,
+    },
+    ServiceGone {
+        stack: String,
+        service: String,
+    },
+    Runtime {
+        runtime: RuntimeState,
+    },
+    Happened {
+        happening: Happening,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

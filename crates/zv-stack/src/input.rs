@@ -59,6 +59,8 @@ pub enum EventKind {
         code: Option<i32>,
     },
     OutOfMemory,
+    /// Somebody had the runtime send it a signal.
+    Killed,
     /// Somebody asked for the replica to stop, and it has.
     Stopped,
     Paused,

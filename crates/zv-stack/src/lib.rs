@@ -17,5 +17,5 @@ pub mod stats;
 
 pub use input::{Event, EventKind, Input};
 pub use model::*;
-pub use reducer::{Change, Model};
+pub use reducer::{Change, Death, Memory, Model, ReplicaView, ServiceView, exit_text};
 pub use runtime::{ActionError, Runtime};

@@ -1,0 +1,54 @@
+//! What the model must still know after the agent was restarted: people's wishes, which no engine remembers.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::service::Facts;
+use crate::model::{ReplicaId, ServiceKey};
+
+/// People's wishes and what was counted, to be kept on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    services: Vec<Remembered>,
+    /// Replicas that a person stopped.
+    pub(super) stopped: BTreeSet<ReplicaId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    key: ServiceKey,
+    /// The configuration these numbers belong to.
+    config_hash: Option<String>,
+    scaled: Option<u32>,
+    highest: u32,
+}
+
+impl Memory {
+    pub(super) fn note_service(&mut self, key: &ServiceKey, facts: &Facts) {
+        self.forget(key);
+        let Some(config_hash) = facts.deploy.clone() else { return };
+        self.services.push(Remembered {
+            key: key.clone(),
+            config_hash,
+            scaled: facts.scaled,
+            highest: facts.highest,
+        });
+    }
+
+    pub(super) fn restore(&self, key: &ServiceKey, facts: &mut Facts) {
+        let Some(old) = self.services.iter().find(|old| old.key == *key) else { return };
+        facts.deploy = Some(old.config_hash.clone());
+        facts.scaled = facts.scaled.or(old.scaled);
+        facts.highest = old.highest;
+    }
+
+    pub(super) fn forget(&mut self, key: &ServiceKey) {
+        self.services.retain(|old| old.key != *key);
+    }
+
+    /// Drops what is said of replicas that no longer exist.
+    pub(super) fn keep_only(&mut self, present: &BTreeSet<ReplicaId>) {
+        self.stopped.retain(|id| present.contains(id));
+    }
+}
