@@ -1,5 +1,6 @@
 //! Log lines: what one is, how pieces are joined into lines, how one service is followed across its replicas.
 
+pub mod cursor;
 pub mod follow;
 pub mod join;
 
