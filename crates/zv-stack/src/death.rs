@@ -1,5 +1,7 @@
 //! Death records: what remains of a replica that died, kept before anyone removes it.
 
+pub mod store;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -22,26 +24,41 @@ pub struct Evidence {
     pub logs: Vec<LogLine>,
 }
 
-/// One death, with all that is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeathRecord {
+/// What a list of deaths shows of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
     /// Sorts by time; names the file.
     pub id: String,
-    pub host: String,
     pub key: ServiceKey,
     pub replica: ReplicaId,
     pub name: String,
+    pub exit: Exit,
+    /// Somebody asked for it.
+    pub wanted: bool,
+}
+
+/// One death, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeathRecord {
+    pub summary: Summary,
+    pub host: String,
     pub image: String,
     pub image_id: String,
     pub started_at: Option<DateTime<Utc>>,
-    pub exit: Exit,
     /// Restarts before this death.
     pub restarts: u32,
-    /// Somebody asked for it.
-    pub wanted: bool,
     pub health: Health,
     pub logs: Vec<LogLine>,
     /// The last minutes, oldest first.
     pub stats: Vec<Stats>,
     pub inspect: Option<serde_json::Value>,
+}
+
+impl Summary {
+    /// Returns the id of a death: its time and its replica.
+    pub fn id_of(replica: &ReplicaId, at: DateTime<Utc>) -> String {
+        let name: String =
+            replica.short().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        format!("{:013}-{name}", at.timestamp_millis().max(0))
+    }
 }
