@@ -1,11 +1,93 @@
 //! The agent's view of its stacks: what is true now, what changed, and the actions on it. Cheap to clone.
+//!
+//! One task, [`watch`], feeds the model; everybody else reads it here. The lock is held for the time of a copy, never
+//! across an await, so a slow listener cannot delay the watch.
 
-use futures_util::stream::BoxStream;
-use zv_api::{ActionReport, ActionRequest, Change, Death, Deaths, Happenings, LogLine, LogQuery, Snapshot};
+mod actions;
+mod capture;
+mod convert;
+mod log;
+mod memory;
+mod select;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::{broadcast, watch as signal};
+use tokio_util::sync::CancellationToken;
+use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
+use zv_stack::death::store::{DeathStore, Limits};
+use zv_stack::stats::Stats;
+use zv_stack::{Memory, Model, ReplicaId, Runtime};
+
+/// The changes kept for listeners that come back; older gaps are filled with a snapshot.
+const CHANGES_KEPT: usize = 1024;
+/// The happenings kept for those who ask what was.
+const HAPPENINGS_KEPT: usize = 500;
+/// How long a question for deaths waits for evidence that is being gathered.
+const CAPTURE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the disk may take over a death record.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A handle to everything the agent knows of its stacks.
 #[derive(Debug, Clone)]
-pub struct Stacks {}
+pub struct Stacks {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    host: Host,
+    runtime: Runtime,
+    /// Where people's wishes are kept over restarts; nowhere for a passing look.
+    memory_file: Option<PathBuf>,
+    /// Names this run of the agent: numbers of another run mean nothing here.
+    epoch: String,
+    /// Locked for the time of a copy.
+    state: Mutex<State>,
+    /// Locked while a record is written or read, by blocking threads only.
+    deaths: Mutex<DeathStore>,
+    changes: broadcast::Sender<Arc<Change>>,
+    /// Rises with every change.
+    version: signal::Sender<u64>,
+    /// A person's wish is to be written down.
+    wishes: tokio::sync::Notify,
+    /// Deaths whose evidence is being gathered.
+    captures: signal::Sender<usize>,
+    /// Ends every stream.
+    closing: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    model: Model,
+    seq: u64,
+    kept: VecDeque<Arc<Change>>,
+    happenings: VecDeque<Happening>,
+    /// The last minutes of each running replica, for its death record.
+    stats: BTreeMap<ReplicaId, VecDeque<Stats>>,
+}
+
+/// What a handle is made of.
+#[derive(Debug)]
+pub struct Settings {
+    pub host: Host,
+    pub runtime: Runtime,
+    /// Where death records and wishes are kept; nowhere for a passing look.
+    pub store: Option<PathBuf>,
+    pub death_limits: Limits,
+    /// When this run began.
+    pub started_at: DateTime<Utc>,
+    /// Ends every stream.
+    pub closing: CancellationToken,
+}
 
 /// One message of the event stream.
 #[derive(Debug, Clone)]
@@ -19,7 +101,7 @@ pub struct Message {
 #[derive(Debug, Clone)]
 pub enum Body {
     Snapshot(Box<Snapshot>),
-    Change(std::sync::Arc<Change>),
+    Change(Arc<Change>),
 }
 
 /// One line with the cursor that resumes after it.
@@ -30,7 +112,7 @@ pub struct LogMessage {
 }
 
 /// Why a request could not be served. The texts are sentences for the person who asked.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// 400
     #[error("{0}")]
@@ -47,42 +129,203 @@ pub enum Refusal {
 }
 
 impl Stacks {
+    /// Opens what is kept on disk. What cannot be read is reported and does without.
+    pub fn new(settings: Settings) -> Self {
+        let memory_file = settings.store.as_ref().map(|store| store.join("wishes.json"));
+        let (deaths, trouble) = DeathStore::open(
+            settings.store.as_ref().map(|store| store.join("deaths")),
+            settings.death_limits,
+        );
+        if let Some(error) = trouble {
+            tracing::warn!(error = %error, "death records are kept in memory only: the store cannot be written");
+        }
+        let memory = memory_file.as_deref().map_or_else(Memory::default, memory::load);
+        let state = State {
+            model: Model::new(memory),
+            seq: 0,
+            kept: VecDeque::new(),
+            happenings: VecDeque::new(),
+            stats: BTreeMap::new(),
+        };
+        let inner = Inner {
+            host: settings.host,
+            runtime: settings.runtime,
+            memory_file,
+            epoch: format!("{:x}", settings.started_at.timestamp_millis()),
+            state: Mutex::new(state),
+            deaths: Mutex::new(deaths),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            version: signal::Sender::new(0),
+            wishes: tokio::sync::Notify::new(),
+            captures: signal::Sender::new(0),
+            closing: settings.closing,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
     /// Returns all that is known now.
     pub fn snapshot(&self) -> Snapshot {
-        unimplemented!()
+        self.snapshot_of(&self.state())
     }
 
     /// Streams changes after `last_event_id`, or from a snapshot on; ends when the agent shuts down.
-    pub fn events(&self, _last_event_id: Option<&str>) -> BoxStream<'static, Message> {
-        unimplemented!()
+    pub fn events(&self, last_event_id: Option<&str>) -> BoxStream<'static, Message> {
+        let state = self.state();
+        // Subscribed under the lock: nothing can fall between what is sent now and what is sent later.
+        let receiver = self.inner.changes.subscribe();
+        let first = match last_event_id.and_then(|id| self.changes_after(&state, id)) {
+            Some(missed) => missed,
+            None => vec![self.message(Body::Snapshot(Box::new(self.snapshot_of(&state))))],
+        };
+        drop(state);
+        let stacks = self.clone();
+        let later = stream::unfold((stacks, receiver), |(stacks, mut receiver)| async move {
+            match receiver.recv().await {
+                Ok(change) => Some((stacks.message(Body::Change(change)), (stacks, receiver))),
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    let state = stacks.state();
+                    let receiver = stacks.inner.changes.subscribe();
+                    let snapshot = Body::Snapshot(Box::new(stacks.snapshot_of(&state)));
+                    drop(state);
+                    Some((stacks.message(snapshot), (stacks, receiver)))
+                }
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        });
+        stream::iter(first).chain(later).take_until(self.inner.closing.clone().cancelled_owned()).boxed()
     }
 
     /// Returns the last things that happened, oldest first.
-    pub fn happenings(&self, _limit: usize) -> Happenings {
-        unimplemented!()
+    pub fn happenings(&self, limit: usize) -> Happenings {
+        let state = self.state();
+        let skip = state.happenings.len().saturating_sub(limit);
+        Happenings {
+            host: self.inner.host.clone(),
+            happenings: state.happenings.iter().skip(skip).cloned().collect(),
+        }
     }
 
-    /// Lists deaths, newest first.
-    pub fn deaths(&self, _stack: Option<&str>, _service: Option<&str>, _limit: usize) -> Deaths {
-        unimplemented!()
+    /// Lists deaths, newest first. Waits a moment for those whose evidence is being gathered.
+    pub async fn deaths(
+        &self,
+        stack: Option<&str>,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Deaths, Refusal> {
+        let mut captures = self.inner.captures.subscribe();
+        // What is still missing after that is shown by the next question.
+        let _ = tokio::time::timeout(CAPTURE_PATIENCE, captures.wait_for(|count| *count == 0)).await;
+        let (stack, service) = (stack.map(str::to_owned), service.map(str::to_owned));
+        let listed = self.with_deaths(move |store| {
+            let matching = store.list().filter(|summary| {
+                stack.as_ref().is_none_or(|stack| *summary.key.stack == **stack)
+                    && service.as_ref().is_none_or(|service| *summary.key.service == **service)
+            });
+            matching.take(limit).map(convert::death_summary).collect()
+        });
+        let deaths = listed.await.ok_or_else(|| unreadable("the store does not answer"))?;
+        Ok(Deaths { host: self.inner.host.clone(), deaths })
     }
 
     /// Reads one death record.
-    pub async fn death(&self, _id: &str) -> Result<Death, Refusal> {
-        unimplemented!()
+    pub async fn death(&self, id: &str) -> Result<zv_api::Death, Refusal> {
+        let wanted = id.to_owned();
+        match self.with_deaths(move |store| store.read(&wanted)).await {
+            Some(Ok(Some(record))) => Ok(convert::death(record)),
+            Some(Ok(None)) => Err(Refusal::NotFound(format!("There is no death record `{}`.", short(id)))),
+            Some(Err(error)) => Err(unreadable(&error.to_string())),
+            None => Err(unreadable("the store does not answer")),
+        }
     }
 
-    /// Streams log lines of all replicas that match; `cursor` resumes an earlier stream.
-    pub fn logs(
+    /// Uses the store of death records away from the workers: its disk may be slow, or hang.
+    async fn with_deaths<T: Send + 'static>(
         &self,
-        _query: LogQuery,
-        _cursor: Option<&str>,
-    ) -> Result<BoxStream<'static, LogMessage>, Refusal> {
-        unimplemented!()
+        act: impl FnOnce(&mut DeathStore) -> T + Send + 'static,
+    ) -> Option<T> {
+        let stacks = self.clone();
+        let acting = tokio::task::spawn_blocking(move || {
+            act(&mut stacks.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        tokio::time::timeout(STORE_PATIENCE, acting).await.ok()?.ok()
     }
 
-    /// Carries out an action and waits for it.
-    pub async fn act(&self, _request: ActionRequest) -> Result<ActionReport, Refusal> {
-        unimplemented!()
+    /// Says whether there is something to tell: the first list is in, or the runtime is known not to answer.
+    pub fn is_ready(&self) -> bool {
+        let state = self.state();
+        state.model.is_listed() || matches!(state.model.runtime(), zv_stack::RuntimeState::Down { .. })
     }
+
+    /// Waits until every replica has been looked at closely, or the runtime is known not to answer.
+    pub async fn settled(&self) {
+        let mut version = self.inner.version.subscribe();
+        loop {
+            if self.is_ready() && !self.state().model.awaits_inspection() {
+                return;
+            }
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Changes how many death records are kept.
+    pub async fn set_death_limits(&self, limits: Limits) {
+        self.with_deaths(move |store| store.set_limits(limits)).await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can leave the state half changed in a way that matters more than going on.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot_of(&self, state: &State) -> Snapshot {
+        convert::snapshot(&state.model, &self.inner.host, state.seq, crate::clock::now())
+    }
+
+    fn message(&self, body: Body) -> Message {
+        let seq = match &body {
+            Body::Snapshot(snapshot) => snapshot.seq,
+            Body::Change(change) => change.seq,
+        };
+        Message { id: format!("{}-{seq}", self.inner.epoch), body }
+    }
+
+    /// Returns what came after the message with this id, if all of it is still there.
+    fn changes_after(&self, state: &State, id: &str) -> Option<Vec<Message>> {
+        let (epoch, seq) = id.rsplit_once('-')?;
+        let seq: u64 = seq.parse().ok()?;
+        let oldest = state.kept.front().map_or(state.seq + 1, |change| change.seq);
+        let is_whole = epoch == self.inner.epoch && seq <= state.seq && oldest <= seq + 1;
+        let missed = state.kept.iter().filter(|change| change.seq > seq);
+        is_whole.then(|| missed.map(|change| self.message(Body::Change(Arc::clone(change)))).collect())
+    }
+
+    /// Tells every listener.
+    fn publish(&self, state: &mut State, what: What) {
+        state.seq += 1;
+        if let What::Happened { happening } = &what {
+            push_bounded(&mut state.happenings, happening.clone(), HAPPENINGS_KEPT);
+        }
+        let change = Arc::new(Change { seq: state.seq, host: self.inner.host.id.clone(), what });
+        push_bounded(&mut state.kept, Arc::clone(&change), CHANGES_KEPT);
+        // Nobody listening is no fault.
+        let _ = self.inner.changes.send(change);
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, limit: usize) {
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+fn unreadable(reason: &str) -> Refusal {
+    Refusal::Unavailable(format!("The death records cannot be read: {reason}."))
+}
+
+/// Cuts what a person sent before it is repeated to them.
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }

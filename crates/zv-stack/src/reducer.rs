@@ -91,6 +91,11 @@ impl Model {
         self.listed
     }
 
+    /// Says whether there are replicas of which only the list is known so far.
+    pub fn awaits_inspection(&self) -> bool {
+        self.replicas.values().any(|tracked| tracked.seen.details.is_none())
+    }
+
     /// Returns every service, by stack and name.
     pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
         self.services
@@ -110,6 +115,12 @@ impl Model {
     pub fn replica(&self, id: &ReplicaId) -> Option<ReplicaView<'_>> {
         let tracked = self.replicas.get(id)?;
         Some(tracked.view(self.is_certain()))
+    }
+
+    /// Returns every replica, by id.
+    pub fn replicas(&self) -> impl Iterator<Item = ReplicaView<'_>> {
+        let certain = self.is_certain();
+        self.replicas.values().map(move |tracked| tracked.view(certain))
     }
 
     /// Returns what must survive a restart of the agent.
@@ -301,7 +312,9 @@ impl Model {
 
     fn scaled(&mut self, now: DateTime<Utc>, key: &ServiceKey, replicas: u32, changes: &mut Changes) {
         let facts = self.services.entry(key.clone()).or_default();
-        facts.scaled = Some(replicas);
+        if facts.scaled.replace(replicas) == Some(replicas) {
+            return;
+        }
         changes.touched.insert(key.clone());
         changes.memory = true;
         changes.happened(Happening {

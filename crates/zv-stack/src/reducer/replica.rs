@@ -30,6 +30,8 @@ pub(super) struct Tracked {
     pub(super) witnessed: bool,
     /// It was seen alive in this life and then, without an event, not any more.
     fell: bool,
+    /// Counts its starts, as far as they were noticed.
+    pub(super) life: u64,
     /// The end of this life has been told.
     death_told: bool,
     /// The state comes from a look at the replica, not from an event alone.
@@ -66,6 +68,7 @@ impl Tracked {
             oom: false,
             witnessed: false,
             fell: false,
+            life: 1,
             death_told: false,
             inspected,
             crashes,
@@ -229,6 +232,7 @@ impl Tracked {
 
     /// It runs again: what was said of the life before does not count any more.
     fn new_life(&mut self) {
+        self.life += 1;
         self.ended_pid = None;
         self.stop_asked = false;
         self.kill_asked = false;

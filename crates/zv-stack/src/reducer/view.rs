@@ -20,6 +20,8 @@ pub struct ReplicaView<'a> {
     pub started_at: Option<DateTime<Utc>>,
     /// What was said of it is known to be true still.
     pub certain: bool,
+    /// Another number after each start.
+    pub life: u64,
 }
 
 impl Tracked {
@@ -38,6 +40,7 @@ impl Tracked {
             pid: details.and_then(|d| d.pid).filter(|_| self.seen.state.is_up()),
             started_at: details.and_then(|d| d.started_at),
             certain: certain || self.ended_pid.is_some(),
+            life: self.life,
         }
     }
 

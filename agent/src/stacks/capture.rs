@@ -1,0 +1,138 @@
+//! Gathers what remains of a replica that died, before anyone removes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use zv_stack::death::{DeathRecord, Evidence, Summary};
+use zv_stack::{Death, Intent, ReplicaId, RuntimeState};
+
+use super::Stacks;
+
+/// A stop on request is told by the runtime after the death it caused: so long is it waited for.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long evidence waits for a runtime that is away.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Counts a capture as ended however it ends.
+struct Ongoing<'a>(&'a Stacks);
+
+impl Drop for Ongoing<'_> {
+    fn drop(&mut self) {
+        self.0.inner.captures.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Gathers the evidence of one death and keeps it.
+pub(super) async fn capture(stacks: Stacks, death: Death, turns: Arc<Semaphore>) {
+    let _ongoing = Ongoing(&stacks);
+    if death.late && stacks.is_on_record(&death).await {
+        return;
+    }
+    // Taken at once: the replica may be gone when the evidence has been gathered.
+    let Some(mut record) = stacks.begin_record(&death) else { return };
+    let evidence = {
+        let Ok(_turn) = turns.acquire().await else { return };
+        stacks.gather(&death.id).await
+    };
+    let Evidence { inspect, exit, health, logs } = evidence;
+    record.inspect = inspect;
+    record.logs = logs;
+    if !health.log.is_empty() {
+        record.health = health;
+    }
+    if let Some(exit) = exit {
+        record.summary.exit.code = record.summary.exit.code.or(exit.code);
+        record.summary.exit.oom |= exit.oom;
+    }
+    record.summary.wanted = stacks.was_asked_for(&death.id).await;
+    stacks.keep(record).await;
+}
+
+impl Stacks {
+    async fn is_on_record(&self, death: &Death) -> bool {
+        let (id, at) = (death.id.clone(), death.exit.at);
+        self.with_deaths(move |store| store.has(&id, at)).await.unwrap_or(false)
+    }
+
+    fn begin_record(&self, death: &Death) -> Option<DeathRecord> {
+        let state = self.state();
+        let view = state.model.replica(&death.id)?;
+        Some(DeathRecord {
+            summary: Summary {
+                id: Summary::id_of(&death.id, death.exit.at),
+                key: death.key.clone(),
+                replica: death.id.clone(),
+                name: view.seen.name.clone(),
+                exit: death.exit.clone(),
+                wanted: false,
+            },
+            host: self.inner.host.name.clone(),
+            image: view.seen.image.clone(),
+            image_id: view.seen.image_id.clone(),
+            started_at: view.started_at,
+            restarts: view.restarts,
+            health: view.health.cloned().unwrap_or_default(),
+            logs: Vec::new(),
+            stats: state
+                .stats
+                .get(&death.id)
+                .map(|stats| stats.iter().cloned().collect())
+                .unwrap_or_default(),
+            inspect: None,
+        })
+    }
+
+    /// Asks the runtime; where it is away, once more when it is back.
+    async fn gather(&self, id: &ReplicaId) -> Evidence {
+        let evidence = self.inner.runtime.evidence(id).await;
+        let is_away = !matches!(self.state().model.runtime(), RuntimeState::Up { .. });
+        if evidence.inspect.is_some() || !is_away {
+            return evidence;
+        }
+        let mut version = self.inner.version.subscribe();
+        let is_back = async {
+            while !matches!(self.state().model.runtime(), RuntimeState::Up { .. }) {
+                if version.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = timeout(RUNTIME_PATIENCE, is_back) => self.inner.runtime.evidence(id).await,
+            () = self.inner.closing.cancelled() => evidence,
+        }
+    }
+
+    /// Says whether somebody asked for the death; the runtime tells so a moment after it.
+    async fn was_asked_for(&self, id: &ReplicaId) -> bool {
+        let mut version = self.inner.version.subscribe();
+        let asked = async {
+            loop {
+                // `None`: removed, so nobody will tell any more.
+                let intent = self.state().model.replica(id).map(|view| view.intent);
+                match intent {
+                    Some(Intent::Stopped) => return true,
+                    Some(_) => {}
+                    None => return false,
+                }
+                if version.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        timeout(REQUEST_PATIENCE, asked).await.unwrap_or(false)
+    }
+
+    async fn keep(&self, record: DeathRecord) {
+        let name = record.summary.name.clone();
+        match self.with_deaths(move |store| store.save(record)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(container.name = %name, error = %error, "a death record is kept in memory only");
+            }
+            None => tracing::error!(container.name = %name, "the disk does not take a death record in time"),
+        }
+    }
+}
