@@ -1,0 +1,205 @@
+//! Who may read and who may act.
+//!
+//! Reading needs no token on a loopback address, on the unix socket and in process, unless `api.read: token` asks for
+//! one; on any other address it does. Acting needs one everywhere but in process. A request that comes over a loopback
+//! address must name a host that is meant, or any web page could reach the agent through a name it points at 127.0.0.1.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio_util::sync::CancellationToken;
+
+use super::problem::problem;
+use super::token::Token;
+
+/// Where a connection came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Over TCP, at a loopback address of ours.
+    Loopback(SocketAddr),
+    /// Over TCP, at any other address of ours.
+    Network(SocketAddr),
+    Unix,
+    /// From this very process, which needs no leave.
+    InProcess,
+}
+
+impl Origin {
+    /// Returns the origin of connections to a TCP listener at `address`.
+    pub fn of_listener(address: SocketAddr) -> Self {
+        match address.ip().to_canonical().is_loopback() {
+            true => Origin::Loopback(address),
+            false => Origin::Network(address),
+        }
+    }
+}
+
+/// What a handler may know of its connection.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) origin: Origin,
+    /// Cancelled when streams have to end.
+    pub(super) draining: CancellationToken,
+}
+
+/// `api.read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadRight {
+    /// Without a token on this host, with one from elsewhere.
+    #[default]
+    Open,
+    /// Never without a token.
+    Token,
+}
+
+/// The rules of one agent.
+#[derive(Debug)]
+pub struct Rights {
+    /// Without one, only this very process may act.
+    pub token: Option<Token>,
+    pub read: ReadRight,
+    /// Names besides `localhost` under which a loopback address is meant: those of a reverse proxy.
+    pub hosts: Vec<String>,
+}
+
+/// Why a request is turned away.
+#[derive(Debug, PartialEq, Eq)]
+struct Denial {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Denial {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+}
+
+/// Turns away what has no right to be answered.
+pub(super) async fn guard(
+    State(rights): State<Arc<Rights>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Err(denial) = rights.admit(caller.origin, &parts) else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let mut response = problem(denial.status, denial.reason);
+    if denial.status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Bearer realm=\"zv\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+impl Rights {
+    /// Returns the rights of an agent that only its own process can reach.
+    pub fn in_process() -> Self {
+        Self { token: None, read: ReadRight::Open, hosts: Vec::new() }
+    }
+
+    fn admit(&self, origin: Origin, request: &Parts) -> Result<(), Denial> {
+        self.check_host(origin, request)?;
+        let acts = !matches!(request.method, Method::GET | Method::HEAD);
+        if self.needs_token(origin, acts) {
+            self.check_token(&request.headers)?;
+        }
+        if acts { check_content_type(&request.headers) } else { Ok(()) }
+    }
+
+    fn needs_token(&self, origin: Origin, acts: bool) -> bool {
+        match origin {
+            Origin::InProcess => false,
+            Origin::Network(_) => true,
+            Origin::Loopback(_) | Origin::Unix => acts || self.read == ReadRight::Token,
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let denied = |reason| Err(Denial::new(StatusCode::UNAUTHORIZED, reason));
+        let Some(token) = &self.token else {
+            return denied("this agent has no token, so nobody can act through this address".to_owned());
+        };
+        let place = token.place();
+        match headers.get(header::AUTHORIZATION).and_then(bearer) {
+            Some(offered) if token.is(offered) => Ok(()),
+            Some(_) => denied(format!(
+                "this is not the agent's token; send the token {place} as \"Authorization: Bearer …\""
+            )),
+            None => denied(format!("send the token {place} as \"Authorization: Bearer …\"")),
+        }
+    }
+
+    fn check_host(&self, origin: Origin, request: &Parts) -> Result<(), Denial> {
+        let address = match origin {
+            Origin::Unix | Origin::InProcess => return Ok(()),
+            Origin::Loopback(address) => Some(address.ip()),
+            Origin::Network(_) => None,
+        };
+        let mut named = request.headers.get_all(header::HOST).iter();
+        let (Some(host), None, true) = (named.next(), named.next(), request.version >= Version::HTTP_11)
+        else {
+            return Err(Denial::new(StatusCode::BAD_REQUEST, "speak HTTP/1.1 and send one Host header"));
+        };
+        let Some(address) = address else { return Ok(()) };
+        let in_line = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+        for named in in_line.into_iter().chain([host.as_bytes()]) {
+            if !self.means(address, named) {
+                let reason =
+                    "this name is not one of the agent's: use localhost, or add the name to `api.hosts`";
+                return Err(Denial::new(StatusCode::MISDIRECTED_REQUEST, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn means(&self, address: IpAddr, host: &[u8]) -> bool {
+        let Ok(host) = str::from_utf8(host) else { return false };
+        let name = without_port(host);
+        if let Ok(ip) = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            return ip == address || matches!(name, "127.0.0.1" | "[::1]");
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        name.eq_ignore_ascii_case("localhost")
+            || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// A form of a foreign page can send neither JSON nor a header of its own: what has a body must be JSON.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Denial> {
+    let fits = match headers.get(header::CONTENT_TYPE) {
+        Some(value) => {
+            let media = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+            media.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        }
+        None => {
+            let length = headers.get(header::CONTENT_LENGTH);
+            length.is_none_or(|length| length == "0") && !headers.contains_key(header::TRANSFER_ENCODING)
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Denial::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON, as \"Content-Type: application/json\""))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! The HTTP face over real sockets, with the real client, against a scripted source.
+
+mod fake;
+mod harness;
+mod limits;
+mod listeners;
+mod page;
+mod rights;
+mod routes;
+mod shutdown;
+mod streams;
+mod tls;
