@@ -49,7 +49,12 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn happenings(&self, limit: usize) -> Happenings;
 
     /// Lists deaths, newest first.
-    fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Deaths;
+    fn deaths(
+        &self,
+        stack: Option<&str>,
+        service: Option<&str>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Deaths, Refusal>> + Send;
 
     /// Reads one death record.
     fn death(&self, id: &str) -> impl Future<Output = Result<Death, Refusal>> + Send;
@@ -74,8 +79,8 @@ impl Source for Stacks {
         Stacks::happenings(self, limit)
     }
 
-    fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Deaths {
-        Stacks::deaths(self, stack, service, limit)
+    async fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Result<Deaths, Refusal> {
+        Stacks::deaths(self, stack, service, limit).await
     }
 
     async fn death(&self, id: &str) -> Result<Death, Refusal> {

@@ -3,5 +3,9 @@
 pub mod agent;
 pub mod clock;
 pub mod config;
+pub mod embedded;
 pub mod http;
+pub mod logging;
+pub mod process;
+mod reload;
 pub mod stacks;

@@ -256,6 +256,16 @@ impl Stacks {
         state.model.is_listed() || matches!(state.model.runtime(), zv_stack::RuntimeState::Down { .. })
     }
 
+    /// Waits until there is something to tell.
+    pub async fn ready(&self) {
+        let mut version = self.inner.version.subscribe();
+        while !self.is_ready() {
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until every replica has been looked at closely, or the runtime is known not to answer.
     pub async fn settled(&self) {
         let mut version = self.inner.version.subscribe();

@@ -42,6 +42,13 @@ pub struct Deaths {
     pub max_bytes: u64,
 }
 
+impl Deaths {
+    /// Returns them as the store of death records takes them.
+    pub fn limits(self) -> zv_stack::death::store::Limits {
+        zv_stack::death::store::Limits { records: self.keep as usize, bytes: self.max_bytes }
+    }
+}
+
 impl Default for Deaths {
     fn default() -> Self {
         Self { keep: 200, max_bytes: 64 << 20 }

@@ -146,7 +146,7 @@ async fn logs<S: Source>(
 async fn deaths<S: Source>(State(face): State<Face<S>>, uri: Uri) -> Result<Json<Deaths>, Refusal> {
     let params = Params::read(&uri, &["stack", "service", "limit"])?;
     let limit = params.limit("limit", LIST, LIST_LIMIT)?;
-    Ok(Json(face.source.deaths(params.one("stack")?, params.one("service")?, limit)))
+    Ok(Json(face.source.deaths(params.one("stack")?, params.one("service")?, limit).await?))
 }
 
 async fn death<S: Source>(

@@ -130,9 +130,9 @@ impl Source for Fake {
         Happenings { host: host(), happenings: self.0.happenings.lock().unwrap().clone() }
     }
 
-    fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Deaths {
+    async fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Result<Deaths, Refusal> {
         self.note(format!("{limit} deaths of {stack:?} {service:?}"));
-        Deaths { host: host(), deaths: vec![death("d-1").summary] }
+        Ok(Deaths { host: host(), deaths: vec![death("d-1").summary] })
     }
 
     async fn death(&self, id: &str) -> Result<Death, Refusal> {

@@ -1,0 +1,75 @@
+//! The agent inside another process: it looks at the local engine for as long as a command runs, serves the same routes
+//! over a pipe in memory, and keeps nothing on disk.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::DuplexStream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Surroundings, host, runtime};
+use crate::config::Config;
+use crate::http::in_process::{self, Dialler};
+use crate::http::{Face, Readiness, Rights, SharedRights};
+use crate::stacks::watch::{self, Duties};
+use crate::stacks::{Settings, Stacks};
+
+/// How long an answer may take while the command ends.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// A look at the local engine. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Embedded {
+    stacks: Stacks,
+    dialler: Dialler,
+    /// Aborted on drop: nothing of a look outlives it, and nothing of it needs an orderly end.
+    _tasks: JoinSet<()>,
+}
+
+impl Embedded {
+    /// Begins to look. Needs a tokio runtime.
+    pub fn start(config: &Config, surroundings: &Surroundings) -> Result<Self> {
+        let closing = CancellationToken::new();
+        let stacks = Stacks::new(Settings {
+            host: host(config),
+            runtime: runtime(config, surroundings)?,
+            store: None,
+            death_limits: config.store.deaths.limits(),
+            started_at: crate::clock::now(),
+            closing: closing.clone(),
+        });
+        let face = Face {
+            source: stacks.clone(),
+            rights: SharedRights::new(Rights::in_process()),
+            readiness: Readiness::default(),
+            reload: None,
+        };
+        let router = crate::http::router(face);
+        let (dialler, server) = in_process::pair();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch::run(stacks.clone(), Duties { sample: false }, closing.clone()));
+        tasks.spawn(async move {
+            server.serve(router, closing.cancelled_owned(), GRACE).await;
+        });
+        Ok(Self { stacks, dialler, _tasks: tasks })
+    }
+
+    /// Waits until everything there is has been looked at, or the engine is known not to answer, but no longer than
+    /// `patience`.
+    pub async fn settled(&self, patience: Duration) {
+        // What is known by then is shown as known, and the rest as unknown.
+        let _ = tokio::time::timeout(patience, self.stacks.settled()).await;
+    }
+
+    /// Returns what opens connections to it.
+    pub fn dialler(&self) -> Dialler {
+        self.dialler.clone()
+    }
+
+    /// Opens one connection to it.
+    pub async fn dial(&self) -> io::Result<DuplexStream> {
+        self.dialler.dial().await
+    }
+}

@@ -1,0 +1,127 @@
+//! Reads the configuration again and goes over to it, all or nothing. What did not change keeps its state.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use zv_stack::Runtime;
+
+use crate::config::{self, Config, LoadOptions, Plan, Setting};
+use crate::http::{SharedRights, Tls};
+use crate::logging::LogControl;
+use crate::stacks::Stacks;
+
+/// What a reload can reach.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) origin: LoadOptions,
+    pub(crate) config: Config,
+    pub(crate) stacks: Stacks,
+    pub(crate) runtime: Runtime,
+    pub(crate) rights: SharedRights,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) log: Option<LogControl>,
+}
+
+/// Reads the configuration again when it is told to. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    parts: Arc<Parts>,
+    /// The configuration in force. Locked for the time of a copy.
+    current: Arc<Mutex<Config>>,
+    /// One reload at a time.
+    turn: Arc<AsyncMutex<()>>,
+}
+
+impl Reloader {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let current = Arc::new(Mutex::new(parts.config.clone()));
+        Self { parts: Arc::new(parts), current, turn: Arc::default() }
+    }
+
+    /// Returns the grace in force.
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        self.current().shutdown_grace
+    }
+
+    /// Reloads. Returns what changed, or everything that speaks against it; then nothing has changed.
+    pub async fn reload(&self) -> Result<String, Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let outcome = self.try_reload().await;
+        match &outcome {
+            Ok(text) => tracing::info!("{text}"),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!("not reloaded: {mistake}");
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn try_reload(&self) -> Result<String, Vec<String>> {
+        let origin = self.parts.origin.clone();
+        let loading = tokio::task::spawn_blocking(move || config::load(&origin));
+        let loaded = loading.await.map_err(|error| vec![error.to_string()])?;
+        let loaded =
+            loaded.map_err(|mistakes| mistakes.all.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let plan = config::diff(&self.current(), &loaded.config);
+        if !plan.is_applicable() {
+            return Err(plan.needs_restart);
+        }
+        self.apply(&plan, &loaded.config).await?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = loaded.config;
+        Ok(summary(&plan))
+    }
+
+    /// Applies what can fail first: once one has succeeded, none that could still fail is left but the stack file, which
+    /// is all or nothing itself and whose certificate stays valid.
+    async fn apply(&self, plan: &Plan, new: &Config) -> Result<(), Vec<String>> {
+        if plan.apply.contains(&Setting::StackFile)
+            && let Runtime::Local(local) = &self.parts.runtime
+        {
+            local.check().await.map_err(|error| vec![error.to_string()])?;
+        }
+        if plan.apply.contains(&Setting::ApiTls)
+            && let Some(tls) = &self.parts.tls
+        {
+            tls.reload().map_err(|error| vec![error.to_string()])?;
+        }
+        for setting in &plan.apply {
+            match setting {
+                Setting::StackFile => {
+                    if let Runtime::Local(local) = &self.parts.runtime {
+                        local.reload().await.map_err(|error| vec![error.to_string()])?;
+                    }
+                }
+                Setting::StoreDeaths => self.parts.stacks.set_death_limits(new.store.deaths.limits()).await,
+                Setting::ApiToken | Setting::ApiRead | Setting::ApiHosts => {
+                    self.parts.rights.replace(crate::agent::rights(new, Some(&self.parts.origin)));
+                }
+                Setting::LogLevel => {
+                    if let Some(log) = &self.parts.log {
+                        log.set_level(new.log.level);
+                    }
+                }
+                // Read when it is needed.
+                Setting::ShutdownGrace | Setting::ApiTls => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Config {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn summary(plan: &Plan) -> String {
+    let keys: Vec<&str> = plan.apply.iter().map(|setting| setting.key()).collect();
+    match keys.as_slice() {
+        [] => "the configuration is the same".to_owned(),
+        keys => format!("reloaded: {}", keys.join(", ")),
+    }
+}
