@@ -119,8 +119,9 @@ impl Page<'_> {
 
 /// Returns `text` as a YAML scalar that is text for sure: plain where it cannot be anything else.
 fn quoted(text: &str) -> String {
-    let number_and_unit =
-        text.ends_with(|c: char| c.is_ascii_alphabetic()) && !text.starts_with('0') && text.parse::<f64>().is_err();
+    let number_and_unit = text.ends_with(|c: char| c.is_ascii_alphabetic())
+        && !text.starts_with('0')
+        && text.parse::<f64>().is_err();
     let plain_start = text.starts_with(|c: char| {
         c.is_ascii_alphabetic() || c == '/' || (c.is_ascii_digit() && number_and_unit)
     });
