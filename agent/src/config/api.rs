@@ -97,6 +97,8 @@ pub struct Tls {
 
 impl Api {
     pub(crate) fn resolve(file: ApiFile, reading: &mut Reading<'_>, store: &Path) -> Self {
+        // A wrong address is reported as that, not as a missing one.
+        let wrong_already = reading.is_given("api.listen[0]") || file.listen.is_none();
         let listen = match file.listen {
             Some(listen) => listen.0.into_iter().map(|address| address.0).collect(),
             None if reading.is_given("api.listen") => Vec::new(),
@@ -115,7 +117,9 @@ impl Api {
             tls: file.tls.map(|tls| Tls::resolve(tls, reading)),
             hosts: file.hosts.unwrap_or_default(),
         };
-        api.somebody_can_connect(reading);
+        if !wrong_already {
+            api.somebody_can_connect(reading);
+        }
         api.addresses_differ(reading);
         api.the_socket_fits(reading);
         api.tokens_travel_encrypted(reading);
@@ -124,8 +128,7 @@ impl Api {
     }
 
     fn somebody_can_connect(&self, reading: &mut Reading<'_>) {
-        let wrong_already = reading.is_given("api.listen[0]");
-        if self.listen.is_empty() && self.unix.is_none() && !wrong_already {
+        if self.listen.is_empty() && self.unix.is_none() {
             reading.mistake("api.listen", "the agent listens nowhere; give `api.listen` or `api.unix`");
         }
     }

@@ -44,12 +44,13 @@ fn expand_node(
                 node.kind = Kind::Broken;
                 return;
             }
-            if scalar.plain && is_null(&text) {
+            if text.is_empty() || scalar.plain && is_null(&text) {
                 node.kind = Kind::Null;
                 return;
             }
             let written = std::mem::take(&mut scalar.text);
-            *scalar = Scalar { text, plain: scalar.plain, written: Some(written) };
+            // Between braces the reference had to be quoted: that says nothing of what it stands for.
+            *scalar = Scalar { text, plain: true, written: Some(written) };
         }
     }
 }

@@ -12,13 +12,16 @@ pub(crate) fn lay_over(merged: &mut Walked, layer: &Node, found: &mut Collector)
     let layer = walk::walk(schema(), layer, found);
     let docker = |key: &str| layer.places.contains_key(&format!("stack.docker.{key}"));
     if docker("host") || docker("context") {
-        // Another engine: nothing that was said of how to reach the first one holds for it.
-        if let Some(Value::Object(docker)) =
-            merged.value.get_mut("stack").and_then(|stack| stack.get_mut("docker"))
-        {
-            docker.clear();
+        // Another engine: what a file said of how to reach the first one does not hold for it. Certificates named by
+        // a variable do, as for the docker command.
+        let places = &mut merged.places;
+        let by_variable = matches!(places.get("stack.docker.cert_dir"), Some(Place::Variable(_)));
+        let stays = |key: &str| key == "cert_dir" && by_variable;
+        places.retain(|key, _| key.strip_prefix("stack.docker.").is_none_or(stays));
+        let docker = merged.value.get_mut("stack").and_then(|stack| stack.get_mut("docker"));
+        if let Some(Value::Object(docker)) = docker {
+            docker.retain(|key, _| stays(key));
         }
-        merged.places.retain(|key, _| !key.starts_with("stack.docker."));
     }
     for (key, place) in layer.places {
         if place == Place::Default {

@@ -51,7 +51,10 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
+        match self.place {
+            Place::Default => f.write_str(&self.text),
+            _ => write!(f, "{}: {}", self.place, self.text),
+        }
     }
 }
 

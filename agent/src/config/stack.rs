@@ -15,7 +15,7 @@ use super::values::OneOrMore;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeChoice {
-    /// Docker where an engine answers or is configured, else the stack file.
+    /// Docker where an engine can be reached, else the stack file.
     #[default]
     Auto,
     /// A Docker engine.
@@ -146,8 +146,9 @@ impl Docker {
         let home = environment.folder("HOME").map(|home| home.join(".docker"));
         let config_dir = environment.folder("DOCKER_CONFIG").map(Path::to_owned).or(home);
         let cert_dir = file.cert_dir.map(|path| reading.path("stack.docker.cert_dir", path));
-        // As the docker command has it: verification without a folder looks into the command's own.
-        let verify = environment.given("DOCKER_TLS_VERIFY").is_some();
+        // As the docker command has it: verification without a folder looks into the command's own. A context brings
+        // its certificates along.
+        let verify = environment.given("DOCKER_TLS_VERIFY").is_some() && file.context.is_none();
         let cert_dir = cert_dir.or_else(|| config_dir.clone().filter(|_| verify));
         let docker = Self { host: file.host, context: file.context, config_dir, cert_dir };
         docker.host_is_understood(reading);
@@ -160,12 +161,14 @@ impl Docker {
         let (scheme, rest) = host.split_once("://").unwrap_or(("", host));
         let text = match scheme {
             "unix" if rest.starts_with('/') => return,
-            "unix" => "needs the whole path of a socket: `unix:///var/run/docker.sock`",
+            "unix" => "`stack.docker.host` needs the whole path of a socket: `unix:///var/run/docker.sock`",
             "tcp" | "http" | "https" if !rest.is_empty() => return,
             "ssh" => "`ssh://` is not supported; forward the engine's socket with ssh and name that",
-            _ => "is not an engine's address; write `unix:///var/run/docker.sock` or `tcp://host:2376`",
+            _ => {
+                "`stack.docker.host` is not an engine's address; write `unix:///var/run/docker.sock` or `tcp://host:2376`"
+            }
         };
-        reading.mistake("stack.docker.host", format!("`stack.docker.host`: {text}"));
+        reading.mistake("stack.docker.host", text);
     }
 
     fn host_or_context(&self, reading: &mut Reading<'_>) {

@@ -44,7 +44,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
-    /// Written without quotes: it may become a number, a truth value or nothing.
+    /// Written without quotes, or out of a variable: it may become a number, a truth value or nothing.
     pub(crate) plain: bool,
     /// What was written where variables were put in: reports show this and never what a variable holds.
     pub(crate) written: Option<String>,
@@ -89,23 +89,24 @@ pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Result<Node, Mistake> {
             // A level costs up to 36 KiB of stack while it is read, and a worker thread has 2 MiB.
             max_depth: 32,
             flow_nesting_limit: 32,
-            max_documents: 1,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => Ok(Source { file, text }.node(raw)),
-        Err(error) => Err(not_yaml(file, &error)),
+        Err(error) => Err(not_yaml(file, text, &error)),
     }
 }
 
-fn not_yaml(file: &Arc<Path>, error: &serde_saphyr::Error) -> Mistake {
-    let place = match error.location() {
-        Some(at) if at != Location::UNKNOWN => place(file, at),
-        _ => Place::File(Arc::clone(file)),
-    };
+fn not_yaml(file: &Arc<Path>, text: &str, error: &serde_saphyr::Error) -> Mistake {
+    let at = error.location().filter(|at| *at != Location::UNKNOWN);
+    let place = at.map_or_else(|| Place::File(Arc::clone(file)), |at| place(file, at));
+    let line = at.and_then(|at| text.lines().nth(usize::try_from(at.line()).ok()?.checked_sub(1)?));
+    let unquoted =
+        line.is_some_and(|line| line.contains(": ${") && line.contains(": {") || line.contains("[${"));
+    let hint = if unquoted { "; inside braces and brackets `${…}` needs quotes" } else { "" };
     let message = error.without_snippet().render_with_formatter(&WithoutPlace);
-    Mistake { place, text: format!("not valid YAML: {}", message.trim().trim_end_matches('.')) }
+    Mistake { place, text: format!("not valid YAML: {}{hint}", message.trim().trim_end_matches('.')) }
 }
 
 /// Words an error without the place at its end: here it stands in front.
@@ -124,6 +125,10 @@ impl serde_saphyr::MessageFormatter for WithoutPlace {
 impl serde_saphyr::Localizer for WithoutPlace {
     fn attach_location<'a>(&self, base: Cow<'a, str>, _: Location) -> Cow<'a, str> {
         base
+    }
+
+    fn alias_defined_at(&self, _: Location) -> String {
+        String::new()
     }
 
     fn alias_used_at(&self, _: Location) -> String {

@@ -20,7 +20,6 @@ pub(crate) fn check(schema: &Value, text: &str) -> Result<(), String> {
         Some(DURATION) => text.parse::<Span>().map(drop),
         Some(SIZE) => text.parse::<Size>().map(drop),
         Some(ADDRESS) => text.parse::<Address>().map(drop),
-        _ if text.is_empty() => Err("is empty; leave the key out".to_owned()),
         _ if text.contains('\0') => Err("holds a null character".to_owned()),
         _ => Ok(()),
     }
@@ -50,7 +49,7 @@ impl FromStr for Span {
             return Ok(Self(Duration::ZERO));
         }
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!("has no unit; write `{text}s` for seconds"));
+            return Err("has no unit; put `s` after it for seconds".to_owned());
         }
         let (mut rest, mut milliseconds, mut units) = (text, 0_u64, SPAN_UNITS.as_slice());
         while !rest.is_empty() || milliseconds == 0 && units.len() == SPAN_UNITS.len() {
@@ -164,7 +163,7 @@ macro_rules! text_value {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
-                text.parse().map_err(|why| de::Error::custom(format!("`{text}` {why}")))
+                text.parse().map_err(de::Error::custom)
             }
         }
 

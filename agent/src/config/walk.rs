@@ -148,6 +148,10 @@ impl<'a> Walker<'a> {
     }
 
     fn scalar(&mut self, schema: &Value, scalar: &Scalar, node: &Node, key: &str) -> Option<Value> {
+        if scalar.text.is_empty() {
+            self.found.mistake(&node.place, format!("`{key}` is empty; leave it out"));
+            return None;
+        }
         let typed = if has_type(schema, "string") {
             values::check(schema, &scalar.text).map(|()| Value::String(scalar.text.clone()))
         } else if has_type(schema, "boolean") {
@@ -167,7 +171,8 @@ impl<'a> Walker<'a> {
         if words.contains(&scalar.text.as_str()) {
             return Some(Value::String(scalar.text.clone()));
         }
-        let hint = nearest(&scalar.text, words.iter().copied());
+        // A hint would tell something of what a variable holds.
+        let hint = nearest(&scalar.text, words.iter().copied()).filter(|_| scalar.written.is_none());
         let hint = hint.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         let text = format!("`{key}` cannot be {}{hint} (known: {})", scalar.shown(), words.join(", "));
         self.found.mistake(&node.place, text);

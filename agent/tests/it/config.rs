@@ -30,9 +30,9 @@ fn of_file(path: &Path) -> LoadOptions {
 
 /// Writes `text` to a file of its own.
 fn written(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the file");
     let path = folder.path().join("zv.yaml");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("the file is written");
     (folder, path)
 }
 

@@ -23,7 +23,7 @@ fn durations_are_read_as_prometheus_reads_them() {
 
 #[test]
 fn a_duration_that_is_none_is_refused() {
-    assert_eq!(span("10").unwrap_err(), "has no unit; write `10s` for seconds");
+    assert_eq!(span("10").unwrap_err(), "has no unit; put `s` after it for seconds");
     for text in ["", "s", "10 s", "1.5h", "1m1h", "1s1s", "-1s", "10S", "1e3s", "10seconds", "ten"] {
         assert_eq!(
             span(text).unwrap_err(),

@@ -79,16 +79,20 @@ fn what_cannot_be_read_is_told() {
 fn a_file_without_the_right_to_read_it_is_told() {
     let (_folder, path) = written("log: {}");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
-    if std::fs::File::open(&path).is_ok() {
-        eprintln!("skipped: this user may read every file");
-        return;
-    }
-    let said = load(&of_file(&path)).unwrap_err().to_string();
-    assert!(said.contains("may not be read by this user: permission denied"), "{said}");
-    let mut look =
-        LoadOptions { purpose: Purpose::Look, environment: environment(&[]), ..LoadOptions::default() };
-    look.environment.default_files = vec![path];
-    assert!(load(&look).unwrap().warnings[0].text.contains("it is left out"));
+    let as_nobody = move || {
+        // The kernel keeps users per thread: this one alone gives up root's right to read everything.
+        if rustix::process::geteuid().is_root() {
+            let nobody = rustix::process::Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        let said = load(&of_file(&path)).unwrap_err().to_string();
+        assert!(said.contains("may not be read by this user: permission denied"), "{said}");
+        let mut look =
+            LoadOptions { purpose: Purpose::Look, environment: environment(&[]), ..LoadOptions::default() };
+        look.environment.default_files = vec![path];
+        assert!(load(&look).unwrap().warnings[0].text.contains("it is left out"));
+    };
+    std::thread::spawn(as_nobody).join().unwrap();
 }
 
 /// Words and signs of which a configuration may be made up.
@@ -144,7 +148,7 @@ fn nearly_a_configuration() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_taken(text in ".*") {

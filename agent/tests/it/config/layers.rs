@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zv_agent::config::{Config, LoadOptions, Overrides, Purpose, RuntimeChoice, load};
+use zv_agent::config::{Config, LoadOptions, Overrides, Purpose, RuntimeChoice, Secret, load};
 
 use super::{environment, of_file, sound, written};
 
@@ -14,7 +14,7 @@ fn with_variables(text: &str, variables: &[(&str, &str)]) -> Result<Config, Stri
 
 fn warnings(variables: &[(&str, &str)]) -> Vec<String> {
     let options = LoadOptions { environment: environment(variables), ..LoadOptions::default() };
-    load(&options).unwrap().warnings.iter().map(ToString::to_string).collect()
+    load(&options).expect("it is sound").warnings.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -58,10 +58,8 @@ fn a_user_without_a_home_is_warned() {
     let warnings = warnings(&[("HOME", "")]);
     assert_eq!(
         warnings,
-        [
-            "default: nothing says where to keep the state: `/tmp/zv-1000` is used and may be lost at any time; \
-          set `store.path` or `ZV_STORE`"
-        ]
+        ["nothing says where to keep the state: `/tmp/zv-1000` is used and may be lost at any time; \
+          set `store.path` or `ZV_STORE`"]
     );
 }
 
@@ -156,6 +154,13 @@ fn a_context_flag_wins_over_a_host_variable() {
     options.overrides.docker_context = Some("office".to_owned());
     let docker = load(&options).unwrap().config.stack.docker;
     assert_eq!((docker.host, docker.context.as_deref()), (None, Some("office")));
+    options.environment = environment(&[("DOCKER_CERT_PATH", "/c")]);
+    options.overrides = Overrides { docker_host: Some("tcp://h:2".to_owned()), ..Overrides::default() };
+    let docker = load(&options).unwrap().config.stack.docker;
+    assert_eq!(
+        (docker.host.as_deref(), docker.cert_dir.as_deref()),
+        (Some("tcp://h:2"), Some(Path::new("/c")))
+    );
 }
 
 #[test]
@@ -186,13 +191,13 @@ fn the_token_comes_from_the_environment_or_its_file() {
     assert_eq!(load(&of_file(&path)).unwrap().config.api.token, None);
     std::fs::write(folder.path().join("token"), format!("{token}\n")).unwrap();
     let config = load(&of_file(&path)).unwrap().config;
-    assert_eq!(config.api.token.as_ref().map(|secret| secret.expose()), Some(token));
+    assert_eq!(config.api.token.as_ref().map(Secret::expose), Some(token));
     let mut options = of_file(&path);
     options.purpose = Purpose::Look;
     assert_eq!(load(&options).unwrap().config.api.token, None);
     options.environment = environment(&[("ZV_TOKEN", "fedcba9876543210")]);
     let config = load(&options).unwrap().config;
-    assert_eq!(config.api.token.as_ref().map(|secret| secret.expose()), Some("fedcba9876543210"));
+    assert_eq!(config.api.token.as_ref().map(Secret::expose), Some("fedcba9876543210"));
     let printed = format!("{config:?}{}", config.print());
     assert!(printed.contains("# token: ***  # ZV_TOKEN") && !printed.contains("fedcba"), "{printed}");
 }
