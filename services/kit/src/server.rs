@@ -32,6 +32,9 @@ const BUFFER: usize = 64 * 1024;
 /// stall must not use up the grace.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Connections the kernel accepts on its own, as the runtime asks of it.
+const BACKLOG: usize = 1024;
+
 /// How long a connection without a request yet is left alone once draining: what its client sent before that is in
 /// the kernel, but the runtime may have yet to see it.
 const ARRIVAL: Duration = Duration::from_millis(50);
@@ -74,10 +77,9 @@ impl Server {
             self.readiness.drain();
             let in_flight = self.shared.metrics.in_flight.get();
             self.shared.log.info("draining", |line| line.field("in_flight", &in_flight));
-            match timeout(self.settings.drain_lead, &mut force).await {
-                Ok(()) => (None, deadline),
-                Err(_) => (Some(force), deadline),
-            }
+            let lead = self.settings.drain_lead;
+            let forced = !lead.is_zero() && timeout(lead, &mut force).await.is_ok();
+            ((!forced).then_some(force), deadline)
         });
         let (force, deadline) = loop {
             tokio::select! {
@@ -88,7 +90,8 @@ impl Server {
             }
         };
         // Clients whose connection the kernel has accepted already may have sent a request.
-        while let Ok(accepted) = timeout(Duration::ZERO, self.accept(&permits)).await {
+        for _ in 0..BACKLOG {
+            let Ok(accepted) = timeout(Duration::ZERO, self.accept(&permits)).await else { break };
             connections.add(accepted);
         }
         drop(self.listener);

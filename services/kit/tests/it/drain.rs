@@ -36,12 +36,17 @@ async fn a_request_in_flight_is_answered_and_idle_connections_are_closed() {
 
 #[tokio::test]
 async fn a_request_sent_right_before_the_signal_is_not_lost() {
-    for _ in 0..30 {
+    let request = b"GET /items/1 HTTP/1.1\r\nhost: x\r\n\r\n";
+    for _ in 0..10 {
         let mut service = Running::start([]).await;
-        let mut client = service.client().await;
-        client.send(b"GET /items/1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut connected = service.client().await;
+        service.get("/items/1").await;
+        connected.send(request).await;
+        let mut in_the_kernel: Vec<Client> = (0..5).map(|_| service.client_unseen(request)).collect();
         service.stop();
-        assert_eq!(client.reply().await.status, 200);
+        for client in in_the_kernel.iter_mut().chain([&mut connected]) {
+            assert_eq!(client.reply().await.status, 200);
+        }
         assert_eq!(service.ending().await, Ending::Drained);
     }
 }

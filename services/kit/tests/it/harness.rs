@@ -163,6 +163,14 @@ impl Running {
         Client(BufReader::new(soon(TcpStream::connect(self.address)).await.unwrap()))
     }
 
+    /// Connects and sends without the runtime, and so the service, having a turn in between.
+    pub(crate) fn client_unseen(&self, request: &[u8]) -> Client {
+        let mut stream = std::net::TcpStream::connect(self.address).unwrap();
+        stream.write_all(request).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Client(BufReader::new(TcpStream::from_std(stream).unwrap()))
+    }
+
     /// Asks on a connection of its own.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.client().await.get(path).await
