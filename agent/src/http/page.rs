@@ -80,7 +80,7 @@ fn summary(page: &mut String, snapshot: &Snapshot) -> fmt::Result {
 fn draw_stack(page: &mut String, stack: &Stack) -> fmt::Result {
     write!(
         page,
-        "<section><h2>{}</h2><table><thead><tr><th>Service<th>Status<th class=number>Healthy<th>Reason</tr></thead><tbody>",
+        "<section><h2>{}</h2><table class=services><thead><tr><th>Service<th>Status<th class=number>Healthy<th>Reason</tr></thead><tbody>",
         Text(&stack.name)
     )?;
     for service in &stack.services {
@@ -92,14 +92,18 @@ fn draw_stack(page: &mut String, stack: &Stack) -> fmt::Result {
 
 fn draw_service(page: &mut String, service: &Service) -> fmt::Result {
     let (class, glyph) = look(&service.status);
+    let count = match service.status.as_str() {
+        // It has done its work: nothing is missing.
+        "finished" => "–".to_owned(),
+        _ => format!("{}/{}", service.healthy, service.desired),
+    };
     write!(
         page,
         "<tr><td class=name>{}<td class=\"status {class}\"><span class=glyph>{glyph}</span> {}\
-         <td class=number>{}/{}<td class=reason>{}</tr>",
+         <td class=number>{}<td class=reason>{}</tr>",
         Text(&service.name),
         Text(&service.status),
-        service.healthy,
-        service.desired,
+        count,
         Text(service.reason.as_deref().unwrap_or_default()),
     )
 }

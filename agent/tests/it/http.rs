@@ -1,5 +1,6 @@
 //! The HTTP face over real sockets, with the real client, against a scripted source.
 
+mod client;
 mod fake;
 mod harness;
 mod limits;

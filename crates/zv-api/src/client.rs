@@ -116,7 +116,7 @@ impl Client {
 
     /// Returns the last things that happened, oldest first.
     pub async fn happenings(&self, limit: usize) -> Result<Happenings, ClientError> {
-        self.get("/happenings", &Query::new().with("limit", limit)).await
+        self.get("/happenings", &Query::new().with("limit", &limit)).await
     }
 
     /// Lists deaths, newest first.
@@ -126,7 +126,7 @@ impl Client {
         service: Option<&str>,
         limit: usize,
     ) -> Result<Deaths, ClientError> {
-        let query = Query::new().maybe("stack", stack).maybe("service", service).with("limit", limit);
+        let query = Query::new().maybe("stack", stack).maybe("service", service).with("limit", &limit);
         self.get("/deaths", &query).await
     }
 
@@ -223,7 +223,7 @@ impl Query {
         Self(String::new())
     }
 
-    fn with(mut self, name: &str, value: impl ToString) -> Self {
+    fn with(mut self, name: &str, value: &impl ToString) -> Self {
         self.0.push(if self.0.is_empty() { '?' } else { '&' });
         self.0.push_str(name);
         self.0.push('=');
@@ -233,7 +233,7 @@ impl Query {
 
     fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
         match value {
-            Some(value) => self.with(name, value),
+            Some(value) => self.with(name, &value),
             None => self,
         }
     }
@@ -249,7 +249,7 @@ fn encoded(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
+                encoded.push(char::from(byte));
             }
             other => encoded.push_str(&format!("%{other:02X}")),
         }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_query_carries_any_text() {
-        let query = Query::new().with("grep", "a&b=ü c+%").maybe("tail", Some(3)).maybe("x", None::<u8>);
+        let query = Query::new().with("grep", &"a&b=ü c+%").maybe("tail", Some(3)).maybe("x", None::<u8>);
         assert_eq!(query.at("/logs"), "/logs?grep=a%26b%3D%C3%BC%20c%2B%25&tail=3");
     }
 

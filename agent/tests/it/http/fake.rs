@@ -35,6 +35,8 @@ struct Inner {
     changes: Mutex<Vec<Arc<Change>>>,
     live: broadcast::Sender<Arc<Change>>,
     log: Mutex<Log>,
+    /// Held by every log that is being read.
+    reading: Arc<()>,
     asked: Mutex<Vec<String>>,
     acting: watch::Sender<usize>,
     /// Actions wait until this is true.
@@ -49,6 +51,7 @@ impl Fake {
             changes: Mutex::new(Vec::new()),
             live: broadcast::Sender::new(64),
             log: Mutex::new(Log::Lines(3)),
+            reading: Arc::new(()),
             asked: Mutex::new(Vec::new()),
             acting: watch::Sender::new(0),
             may_act: watch::Sender::new(true),
@@ -85,6 +88,10 @@ impl Fake {
 
     pub(crate) fn listeners(&self) -> usize {
         self.0.live.receiver_count()
+    }
+
+    pub(crate) fn open_logs(&self) -> usize {
+        Arc::strong_count(&self.0.reading) - 1
     }
 
     pub(crate) fn hold_actions(&self) {
@@ -154,8 +161,10 @@ impl Source for Fake {
             Log::Endless(width) => (usize::MAX, width),
             Log::Panics => return Ok(stream::poll_fn(|_| panic!("a mistake of the source")).boxed()),
         };
+        let reading = Arc::clone(&self.0.reading);
         let lines = stream::iter(from..count).map(move |number| log_message(number + 1, width));
-        Ok(if query.follow { lines.chain(stream::pending()).boxed() } else { lines.boxed() })
+        let lines = if query.follow { lines.chain(stream::pending()).boxed() } else { lines.boxed() };
+        Ok(lines.inspect(move |_| _ = &reading).boxed())
     }
 
     async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {

@@ -8,7 +8,7 @@ use zv_agent::http::Limits;
 use zv_api::LogQuery;
 
 use super::fake::Log;
-use super::harness::{Setup, TOKEN, raw, request, rest, status, within};
+use super::harness::{Setup, TOKEN, raw, request, rest, status, until, within};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -39,16 +39,15 @@ async fn a_client_that_never_reads_is_dropped_and_delays_nobody() {
     tcp.write_all(asked.as_bytes()).await.unwrap();
     let mut unix = served.unix().await;
     unix.write_all(asked.as_bytes()).await.unwrap();
-    for _ in 0..20 {
-        served.client().snapshot().await.unwrap();
-    }
+    until(|| served.source.open_logs() == 2).await;
+    served.client().snapshot().await.unwrap();
     let mut reader = served.client().logs(&LogQuery::default(), None).await.unwrap();
     for _ in 0..1000 {
         within(reader.next()).await.unwrap().unwrap();
     }
     drop(reader);
-    // Both streams have an end only because the server gave them up; what it had sent before is still there to read.
-    tokio::time::sleep(SHORT * 5).await;
+    until(|| served.source.open_logs() == 0).await;
+    // What was sent before the server gave them up is still there to read, and has an end.
     for stream in [Box::new(tcp) as Box<dyn tokio::io::AsyncRead + Unpin>, Box::new(unix)] {
         let answer = rest(stream).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 200"));

@@ -31,9 +31,9 @@ async fn everything_on_the_page_is_escaped() {
 async fn a_person_sees_what_is_wrong() {
     let served = Setup::plain().serve();
     served.source.show(example());
+    served.source.happened("healthy", "shop-api-2 is healthy", at(-4000));
     served.source.happened("died", "shop-payments-1 exited with code 137 (out of memory)", at(-75));
     served.source.happened("started", "shop-payments-1 started again", at(-70));
-    served.source.happened("healthy", "shop-api-2 is healthy", at(-4000));
     let answer = raw(served.tcp().await, &request("GET", "/", "", "")).await;
     for expected in [
         "<title>✕ web-1 · zv</title>",
@@ -47,9 +47,9 @@ async fn a_person_sees_what_is_wrong() {
     ] {
         assert!(answer.contains(expected), "{expected}: {answer}");
     }
-    if let Some(path) = option_env!("ZV_STATUS_PAGE") {
-        std::fs::write(path, answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-    }
+    // Left there to be looked at with a browser.
+    let kept = concat!(env!("CARGO_TARGET_TMPDIR"), "/status.html");
+    std::fs::write(kept, answer.split_once("\r\n\r\n").unwrap().1).unwrap();
 }
 
 fn example() -> zv_api::Snapshot {

@@ -153,7 +153,7 @@ impl Answer {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(frame)) => frame,
             };
-            match frame.map(|frame| frame.into_data()) {
+            match frame.map(hyper::body::Frame::into_data) {
                 Ok(Ok(data)) => return Poll::Ready(Some(Ok(data))),
                 // Trailers: nothing here needs any.
                 Ok(Err(_)) => {}
