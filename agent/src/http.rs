@@ -31,7 +31,7 @@ use zv_api::{ActionReport, ActionRequest, Death, Deaths, Happenings, LogQuery, S
 
 use crate::stacks::{LogMessage, Message, Refusal, Stacks};
 
-pub use auth::{Origin, ReadRight, Rights};
+pub use auth::{Origin, ReadRight, Rights, SharedRights};
 pub use listen::{Drained, Limits, ListenError, ListenOptions, Listeners, bind};
 pub use routes::router;
 pub use tls::{Tls, TlsError, TlsFiles};
@@ -100,7 +100,7 @@ impl Source for Stacks {
 #[derive(Debug, Clone)]
 pub struct Face<S> {
     pub source: S,
-    pub rights: Arc<Rights>,
+    pub rights: SharedRights,
     pub readiness: Readiness,
     /// Absent where there is no configuration to read again.
     pub reload: Option<Reload>,

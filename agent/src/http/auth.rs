@@ -5,7 +5,7 @@
 //! address must name a host that is meant, or any web page could reach the agent through a name it points at 127.0.0.1.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
@@ -66,6 +66,26 @@ pub struct Rights {
     pub hosts: Vec<String>,
 }
 
+/// The rules in force: a reload puts others in their place. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SharedRights(Arc<Mutex<Arc<Rights>>>);
+
+impl SharedRights {
+    /// Returns these rules, to be shared.
+    pub fn new(rights: Rights) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(rights))))
+    }
+
+    /// Puts other rules in force, from the next request on.
+    pub fn replace(&self, rights: Rights) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rights);
+    }
+
+    fn current(&self) -> Arc<Rights> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Why a request is turned away.
 #[derive(Debug, PartialEq, Eq)]
 struct Denial {
@@ -81,13 +101,13 @@ impl Denial {
 
 /// Turns away what has no right to be answered.
 pub(super) async fn guard(
-    State(rights): State<Arc<Rights>>,
+    State(rights): State<SharedRights>,
     Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Err(denial) = rights.admit(caller.origin, &parts) else {
+    let Err(denial) = rights.current().admit(caller.origin, &parts) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
     let mut response = problem(denial.status, denial.reason);

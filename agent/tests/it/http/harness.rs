@@ -64,7 +64,7 @@ impl Setup {
         let token = Some(Token::given("ZV_TOKEN", TOKEN).unwrap());
         let face = Face {
             source: source.clone(),
-            rights: Arc::new(Rights { token, read: self.read, hosts: self.hosts }),
+            rights: SharedRights::new(Rights { token, read: self.read, hosts: self.hosts }),
             readiness: readiness.clone(),
             reload: self.reload,
         };

@@ -150,7 +150,7 @@ async fn the_agent_in_this_process_needs_neither_socket_nor_token() {
     let source = Fake::new();
     let face = zv_agent::http::Face {
         source: source.clone(),
-        rights: Rights::in_process().into(),
+        rights: SharedRights::new(Rights::in_process()),
         readiness: Default::default(),
         reload: None,
     };
