@@ -18,6 +18,7 @@ use super::auth::Origin;
 use super::connection::{self, Accepted};
 use super::listen::Limits;
 use super::tls::Tls;
+use super::unix::{SocketFile, UnixSocket};
 
 /// How many peers beyond the limit hear why at the same time; more are cut off.
 const REFUSALS: usize = 64;
@@ -56,12 +57,22 @@ fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds)?)
 }
 
-/// A listener on a unix socket.
-pub(super) struct UnixDoor(pub(super) UnixListener);
+/// A listener on a unix socket; its file goes before it stops listening.
+pub(super) struct UnixDoor {
+    _file: SocketFile,
+    listener: UnixListener,
+}
+
+impl UnixDoor {
+    pub(super) fn new(socket: UnixSocket) -> io::Result<Self> {
+        let (file, listener) = socket.into_parts();
+        Ok(Self { _file: file, listener: UnixListener::from_std(listener)? })
+    }
+}
 
 impl Door for UnixDoor {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let (stream, _) = self.0.accept().await?;
+        let (stream, _) = self.listener.accept().await?;
         Ok(Accepted { stream: Box::new(stream), origin: Origin::Unix, tls: None })
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::{self, Shared, TcpDoor, UnixDoor};
 use super::tls::{Tls, TlsError, TlsFiles};
-use super::unix::{SocketFile, UnixError, UnixSocket};
+use super::unix::{UnixError, UnixSocket};
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ impl Listeners {
     ) -> io::Result<Drained> {
         let draining = CancellationToken::new();
         let shared = Shared { router, limits: self.limits, draining: draining.clone(), grace };
-        let (unix_door, _socket_file) = self.unix.map(unix_door).transpose()?.unzip();
+        let unix_door = self.unix.map(UnixDoor::new).transpose()?;
         let tcp_doors = self
             .tcp
             .into_iter()
@@ -161,9 +161,4 @@ impl Listeners {
         let (cut, ()) = join(join(tcp, unix), stop).await;
         Ok(Drained::of(cut.0.into_iter().chain(cut.1).sum()))
     }
-}
-
-fn unix_door(socket: UnixSocket) -> io::Result<(UnixDoor, SocketFile)> {
-    let (listener, file) = socket.into_parts();
-    Ok((UnixDoor(tokio::net::UnixListener::from_std(listener)?), file))
 }

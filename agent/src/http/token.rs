@@ -120,8 +120,9 @@ fn create(path: &Path) -> Result<(), TokenError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let secret: String = random().map_err(failed)?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let secret = random(BYTES).map_err(failed)?;
+    // A name of its own each time: what a start that was killed left behind is not in the way.
+    let draft = path.with_extension(format!("{}.new", random(4).map_err(failed)?));
     let outcome = write_draft(&draft, &secret).and_then(|()| publish(&draft, path));
     if outcome.is_err() {
         // The first error is the one to tell; the draft may not even exist.
@@ -130,17 +131,18 @@ fn create(path: &Path) -> Result<(), TokenError> {
     outcome.map_err(failed)
 }
 
-fn random() -> io::Result<[u8; BYTES]> {
-    let mut bytes = [0; BYTES];
+/// Returns so many random bytes in hexadecimal.
+fn random(count: usize) -> io::Result<String> {
+    let mut bytes = vec![0; count];
     let mut filled = 0;
-    while filled < BYTES {
+    while filled < count {
         match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
+            Ok(more) => filled += more,
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(bytes)
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn write_draft(draft: &Path, secret: &str) -> io::Result<()> {

@@ -27,14 +27,15 @@ pub enum UnixError {
 /// A listening socket; its file goes when this is dropped.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
-    pub(super) listener: UnixListener,
+    // First, so that the file goes while the socket still listens: no other agent can have taken the path by then.
     file: SocketFile,
+    listener: UnixListener,
 }
 
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode: a file that another agent put there since is left alone.
+    /// Device and inode: what somebody else put there since is left alone.
     identity: (u64, u64),
 }
 
@@ -52,11 +53,11 @@ impl UnixSocket {
         admit(path, group).map_err(failed("cannot be given to its group"))?;
         // Nobody connects before this, so nobody gets in under other rights than the final ones.
         rustix::net::listen(&listener, BACKLOG).map_err(|error| failed("cannot listen")(error.into()))?;
-        Ok(Self { listener, file })
+        Ok(Self { file, listener })
     }
 
-    pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {
-        (self.listener, self.file)
+    pub(super) fn into_parts(self) -> (SocketFile, UnixListener) {
+        (self.file, self.listener)
     }
 }
 

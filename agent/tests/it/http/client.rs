@@ -109,7 +109,7 @@ async fn nothing_is_waited_for_without_end() {
     let text = failure("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", false).await;
     assert!(text.ends_with("gave no answer within 30s"), "{text}");
     assert!(start.elapsed() < Duration::from_secs(61));
-    let never = Connector::new(|| std::future::pending::<std::io::Result<DuplexStream>>());
+    let never = Connector::new(std::future::pending::<io::Result<DuplexStream>>);
     let error = Client::new(Endpoint::Custom(never), None).unwrap().snapshot().await.unwrap_err();
     assert!(matches!(error, ClientError::ConnectTimeout { .. }), "{error}");
     let mut silent = client(stream_of(": alive\n\n"), false).events(None).await.unwrap();

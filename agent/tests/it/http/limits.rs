@@ -10,7 +10,7 @@ use zv_api::LogQuery;
 use super::fake::Log;
 use super::harness::{Setup, TOKEN, raw, request, rest, status, until, within};
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut_off() {

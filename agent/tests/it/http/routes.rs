@@ -173,7 +173,7 @@ async fn the_agent_in_this_process_needs_neither_socket_nor_token() {
         stop.send(()).unwrap();
         futures_util::StreamExt::collect::<Vec<_>>(events.unwrap()).await
     };
-    let (drained, events) = within(async { tokio::join!(serving, asking) }).await;
+    let (drained, events) = within(Box::pin(async { tokio::join!(serving, asking) })).await;
     assert_eq!(drained, zv_agent::http::Drained::Cleanly);
     assert!(events.iter().all(Result::is_ok));
     let gone = client.snapshot().await.unwrap_err();

@@ -1,10 +1,15 @@
 //! Server-sent events: changes and logs, and how they go on where they were cut.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::time::Instant;
+use zv_agent::http::{Drained, Face, Readiness, Rights, in_process, router};
 use zv_api::LogQuery;
 use zv_api::client::{ClientError, EventBody, Notice};
 
-use super::fake::Log;
+use super::fake::{Fake, Log};
 use super::harness::{Setup, raw, request, until, within};
 
 #[tokio::test]
@@ -33,7 +38,7 @@ async fn a_stream_resumes_after_the_last_event_by_header_and_by_parameter() {
     assert_eq!(ids, ["e-2", "e-3"]);
     let mut plain = served.tcp().await;
     let path = "/api/zv/v1/events?last_event_id=e-2";
-    tokio::io::AsyncWriteExt::write_all(&mut plain, request("GET", path, "", "").as_bytes()).await.unwrap();
+    plain.write_all(request("GET", path, "", "").as_bytes()).await.unwrap();
     until(|| served.source.asked().contains(&"events after Some(\"e-2\")".to_owned())).await;
 }
 
@@ -131,4 +136,32 @@ async fn a_mistake_in_one_request_ends_that_one_only() {
     let answer = raw(served.tcp().await, &request("GET", "/api/zv/v1/logs", "", "")).await;
     assert!(!answer.contains("event: end"), "{answer}");
     served.client().snapshot().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_news_gives_a_sign_of_life() {
+    let source = Fake::new();
+    let rights = Rights::in_process().into();
+    let face = Face { source, rights, readiness: Readiness::default(), reload: None };
+    let (dialler, server) = in_process::pair();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = server.serve(router(face), async { drop(stopped.await) }, Duration::from_secs(1));
+    let listening = async {
+        let mut stream = dialler.dial().await.unwrap();
+        let path = "/api/zv/v1/logs?follow=true&service=api&last_event_id=c-3";
+        stream.write_all(request("GET", path, "", "").as_bytes()).await.unwrap();
+        let mut head = BufReader::new(stream);
+        let start = Instant::now();
+        for signs in 1..=4 {
+            let mut line = String::new();
+            while line.trim_end() != ":" {
+                line.clear();
+                head.read_line(&mut line).await.unwrap();
+            }
+            assert_eq!(start.elapsed().as_secs(), 15 * signs);
+        }
+        stop.send(()).unwrap();
+    };
+    let (drained, ()) = tokio::join!(serving, listening);
+    assert_eq!(drained, Drained::Cleanly);
 }
