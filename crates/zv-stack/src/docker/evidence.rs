@@ -1,0 +1,88 @@
+//! What the engine can still tell of a container that has just died.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bollard::models::ContainerInspectResponse;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Inner, logs, seen};
+use crate::death::{Evidence, LOG_LINES};
+use crate::logs::LogLine;
+use crate::model::ReplicaId;
+use crate::runtime::LogRange;
+
+/// How long each part may take: the container may be about to be removed.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Gathers what there is; what cannot be had in time is absent.
+pub(super) async fn gather(inner: &std::sync::Arc<Inner>, id: &ReplicaId) -> Evidence {
+    let (inspect, logs) =
+        tokio::join!(inspect(inner, id), last_lines(std::sync::Arc::clone(inner), id.clone()));
+    let Some(mut inspect) = inspect else { return Evidence { logs, ..Evidence::default() } };
+    let typed: Option<ContainerInspectResponse> = serde_json::from_value(inspect.clone()).ok();
+    let details = typed.as_ref().map(seen::details);
+    mask(&mut inspect);
+    Evidence {
+        exit: details.as_ref().and_then(|details| details.exit.clone()).filter(|exit| exit.code.is_some()),
+        health: details.map(|details| details.health).unwrap_or_default(),
+        inspect: Some(inspect),
+        logs,
+    }
+}
+
+async fn inspect(inner: &Inner, id: &ReplicaId) -> Option<Value> {
+    let asking =
+        async { inner.engine().await?.get(&format!("/containers/{}/json", id.as_str()), LIMIT).await };
+    match tokio::time::timeout(LIMIT, asking).await {
+        Ok(Ok(inspect)) => Some(inspect),
+        Ok(Err(error)) => {
+            tracing::debug!(container.id = %id, %error, "no inspection of a dead container");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Reads the last lines, as far as they come in time.
+async fn last_lines(inner: std::sync::Arc<Inner>, id: ReplicaId) -> Vec<LogLine> {
+    let until = Instant::now() + LIMIT;
+    let range = LogRange { since: None, tail: Some(LOG_LINES), follow: false };
+    let mut lines = logs::read(inner, id, range);
+    let mut last = VecDeque::new();
+    while let Ok(Some(Ok(line))) = timeout_at(until, lines.next()).await {
+        if last.len() == LOG_LINES as usize {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    last.into()
+}
+
+/// Hides the values of environment variables.
+fn mask(inspect: &mut Value) {
+    let Some(env) = inspect.pointer_mut("/Config/Env").and_then(Value::as_array_mut) else { return };
+    for variable in env {
+        let name = variable.as_str().unwrap_or_default().split('=').next().unwrap_or_default();
+        *variable = Value::String(format!("{name}=***"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_environment_are_hidden() {
+        let mut inspect = serde_json::json!({
+            "Config": {"Env": ["PASSWORD=hunter2=x", "EMPTY"], "Healthcheck": {"Test": ["CMD", "/check"]}},
+            "State": {"ExitCode": 1}
+        });
+        mask(&mut inspect);
+        assert!(!inspect.to_string().contains("hunter2"));
+        assert_eq!(inspect["Config"]["Env"][0], "PASSWORD=***");
+        assert_eq!(inspect["Config"]["Healthcheck"]["Test"][1], "/check");
+    }
+}
