@@ -18,7 +18,8 @@ use zv_stack::local::{LocalOptions, LocalRuntime};
 
 use crate::config::{Config, LoadOptions, RuntimeChoice, keep_host_id};
 use crate::http::{
-    Drained, Face, Limits, ListenOptions, Listeners, Readiness, Reload, Rights, SharedRights, TlsFiles, Token, token,
+    Drained, Face, Limits, ListenOptions, Listeners, Readiness, Reload, Rights, SharedRights, TlsFiles,
+    Token, token,
 };
 use crate::logging::LogControl;
 use crate::reload::Reloader;
@@ -128,7 +129,7 @@ impl Agent {
         let mut watching = JoinSet::new();
         watching.spawn(watch::run(stacks.clone(), Duties { sample: true }, watch_stop.clone()));
         let mut latch = JoinSet::new();
-        latch.spawn(set_when_ready(stacks, readiness));
+        latch.spawn(set_when_ready(stacks.clone(), readiness));
 
         let failure = tokio::select! {
             () = stop.cancelled() => None,
@@ -144,7 +145,9 @@ impl Agent {
         };
         tracing::info!("shutting down");
         let grace = reloader.map_or(grace, |reloader| reloader.shutdown_grace());
-        let ended = shut_down(&runtime, grace, Stages { watching, watch_stop, closing, http, http_stop }).await;
+        let ended =
+            shut_down(&runtime, &stacks, grace, Stages { watching, watch_stop, closing, http, http_stop })
+                .await;
         latch.shutdown().await;
         match failure {
             Some(error) => Err(error),
@@ -162,12 +165,16 @@ struct Stages {
     http_stop: CancellationToken,
 }
 
-async fn shut_down(runtime: &Runtime, grace: Duration, stages: Stages) -> Ended {
+async fn shut_down(runtime: &Runtime, stacks: &Stacks, grace: Duration, stages: Stages) -> Ended {
     let Stages { mut watching, watch_stop, closing, mut http, http_stop } = stages;
     let mut ended = Ended::Cleanly;
     // While the watch still sees it: what stops now was asked to, and is recorded so.
     if timeout(grace, runtime.shutdown()).await.is_err() {
         tracing::warn!("replicas were still running when the grace was over");
+        ended = Ended::Cut;
+    }
+    if timeout(grace, stacks.finish_actions()).await.is_err() {
+        tracing::warn!("an action was still under way when the grace was over");
         ended = Ended::Cut;
     }
     watch_stop.cancel();
@@ -253,16 +260,14 @@ pub(crate) fn host(config: &Config) -> Host {
             },
         )
     };
-    Host {
-        id: config.global.host_id.clone().unwrap_or_else(kept),
-        name: config.global.host_name.clone(),
-    }
+    Host { id: config.global.host_id.clone().unwrap_or_else(kept), name: config.global.host_name.clone() }
 }
 
 /// Returns the rights that the configuration grants. Without a token nobody can act, but everybody can still look.
 pub(crate) fn rights(config: &Config, origin: Option<&LoadOptions>) -> Rights {
     let api = &config.api;
-    let given = origin.and_then(|origin| origin.environment.variable("ZV_TOKEN")).filter(|token| !token.is_empty());
+    let given =
+        origin.and_then(|origin| origin.environment.variable("ZV_TOKEN")).filter(|token| !token.is_empty());
     let token = match given {
         Some(secret) => Token::given("ZV_TOKEN", secret),
         None => Token::load_or_create(&api.token_file),

@@ -79,7 +79,12 @@ impl Source for Stacks {
         Stacks::happenings(self, limit)
     }
 
-    async fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Result<Deaths, Refusal> {
+    async fn deaths(
+        &self,
+        stack: Option<&str>,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Deaths, Refusal> {
         Stacks::deaths(self, stack, service, limit).await
     }
 

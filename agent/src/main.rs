@@ -59,7 +59,10 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Wanted, String> {
         };
         let mut value = || match inline.clone() {
             Some(value) => Ok(value),
-            None => args.next().and_then(|v| v.into_string().ok()).ok_or_else(|| format!("`{name}` needs a value")),
+            None => args
+                .next()
+                .and_then(|v| v.into_string().ok())
+                .ok_or_else(|| format!("`{name}` needs a value")),
         };
         match name.as_str() {
             "-h" | "--help" => return Ok(Wanted::Print(HELP)),

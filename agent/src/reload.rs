@@ -7,7 +7,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use zv_stack::Runtime;
 
 use crate::config::{self, Config, LoadOptions, Plan, Setting};
-use crate::http::{SharedRights, Tls};
+use crate::http::{SharedRights, Tls, TlsFiles};
 use crate::logging::LogControl;
 use crate::stacks::Stacks;
 
@@ -77,26 +77,24 @@ impl Reloader {
         Ok(summary(&plan))
     }
 
-    /// Applies what can fail first: once one has succeeded, none that could still fail is left but the stack file, which
-    /// is all or nothing itself and whose certificate stays valid.
+    /// Applies what can fail first: once the stack file has been taken, nothing is left that could fail.
     async fn apply(&self, plan: &Plan, new: &Config) -> Result<(), Vec<String>> {
+        let refused = |error: &dyn std::fmt::Display| vec![error.to_string()];
+        let tls = self.parts.tls.as_ref().filter(|_| plan.apply.contains(&Setting::ApiTls));
+        if let (Some(_), Some(files)) = (tls, &new.api.tls) {
+            let files = TlsFiles { cert_file: files.cert_file.clone(), key_file: files.key_file.clone() };
+            Tls::load(files).map_err(|error| refused(&error))?;
+        }
         if plan.apply.contains(&Setting::StackFile)
             && let Runtime::Local(local) = &self.parts.runtime
         {
-            local.check().await.map_err(|error| vec![error.to_string()])?;
+            local.reload().await.map_err(|error| refused(&error))?;
         }
-        if plan.apply.contains(&Setting::ApiTls)
-            && let Some(tls) = &self.parts.tls
-        {
-            tls.reload().map_err(|error| vec![error.to_string()])?;
+        if let Some(tls) = tls {
+            tls.reload().map_err(|error| refused(&error))?;
         }
         for setting in &plan.apply {
             match setting {
-                Setting::StackFile => {
-                    if let Runtime::Local(local) = &self.parts.runtime {
-                        local.reload().await.map_err(|error| vec![error.to_string()])?;
-                    }
-                }
                 Setting::StoreDeaths => self.parts.stacks.set_death_limits(new.store.deaths.limits()).await,
                 Setting::ApiToken | Setting::ApiRead | Setting::ApiHosts => {
                     self.parts.rights.replace(crate::agent::rights(new, Some(&self.parts.origin)));
@@ -106,8 +104,8 @@ impl Reloader {
                         log.set_level(new.log.level);
                     }
                 }
-                // Read when it is needed.
-                Setting::ShutdownGrace | Setting::ApiTls => {}
+                // Applied above, or read when it is needed.
+                Setting::StackFile | Setting::ApiTls | Setting::ShutdownGrace => {}
             }
         }
         Ok(())

@@ -21,6 +21,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{broadcast, watch as signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
 use zv_stack::death::store::{DeathStore, Limits};
@@ -57,6 +58,9 @@ struct Inner {
     changes: broadcast::Sender<Arc<Change>>,
     /// Rises with every change.
     version: signal::Sender<u64>,
+    /// Actions under way: they are finished even if whoever asked does not wait for it.
+    /// None is begun any more once they have been taken away.
+    actions: Mutex<Option<JoinSet<()>>>,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -156,6 +160,7 @@ impl Stacks {
             deaths: Mutex::new(deaths),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             version: signal::Sender::new(0),
+            actions: Mutex::new(Some(JoinSet::new())),
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,

@@ -1,14 +1,18 @@
 //! What a person asks for: start, stop, restart, scale. Each is written down, with what came of it.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::oneshot;
 use zv_api::{Action, ActionReport, ActionRequest, ActionResult, What};
 use zv_stack::{ActionError, HappeningKind, Input, ServiceKey};
 
 use super::select::{self, Chosen};
 use super::{Refusal, Stacks, convert};
 
+/// Actions under way at once.
+const ACTIONS_LIMIT: usize = 64;
 /// Replicas acted on at once.
 const AT_ONCE: usize = 16;
 /// The most replicas a service can be scaled to.
@@ -17,24 +21,73 @@ const SCALE_LIMIT: u32 = 1000;
 const GRACE_LIMIT: u64 = 3600;
 
 impl Stacks {
-    /// Carries out an action and waits for it.
+    /// Carries out an action and waits for it. Once begun it is finished, even if nobody waits any more: a service that
+    /// is half scaled is worse than either.
     pub async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {
         let (key, chosen) = self.choose(&request)?;
+        let (answer, answered) = oneshot::channel();
+        let stacks = self.clone();
+        let work = async move {
+            // Whoever asked may be gone; what came of it is in the log.
+            let _ = answer.send(stacks.carry_out(key, chosen, request).await);
+        };
+        self.begin(work)?;
+        answered.await.map_err(|_| Refusal::Unavailable("The agent is shutting down.".to_owned()))
+    }
+
+    fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Refusal> {
+        let mut actions = self.inner.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(actions) = actions.as_mut() else {
+            return Err(Refusal::Unavailable("The agent is shutting down.".to_owned()));
+        };
+        while let Some(ended) = actions.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "an action broke off");
+            }
+        }
+        if actions.len() >= ACTIONS_LIMIT {
+            return Err(Refusal::Unavailable(
+                "Too many actions are under way: try again in a moment.".to_owned(),
+            ));
+        }
+        actions.spawn(work);
+        Ok(())
+    }
+
+    /// Refuses new actions and waits for those under way.
+    pub(crate) async fn finish_actions(&self) {
+        let actions = self.inner.actions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut actions) = actions else { return };
+        while actions.join_next().await.is_some() {}
+    }
+
+    async fn carry_out(&self, key: ServiceKey, chosen: Vec<Chosen>, request: ActionRequest) -> ActionReport {
         let grace = request.grace_seconds.map(Duration::from_secs);
         self.announce(&key, &request);
+        let runtime = &self.inner.runtime;
         let results = match request.action {
-            Action::Start => self.each(chosen, AT_ONCE, |one| self.inner.runtime_start(one)).await,
-            Action::Stop => self.each(chosen, AT_ONCE, |one| self.inner.runtime_stop(one, grace)).await,
-            // One after the other: the others serve meanwhile.
-            Action::Restart => self.each(chosen, 1, |one| self.inner.runtime_restart(one, grace)).await,
+            Action::Start => {
+                let start = |one: Chosen| async move { result(one.name, runtime.start(&one.id).await) };
+                stream::iter(chosen).map(start).buffered(AT_ONCE).collect().await
+            }
+            Action::Stop => {
+                let stop = |one: Chosen| async move { result(one.name, runtime.stop(&one.id, grace).await) };
+                stream::iter(chosen).map(stop).buffered(AT_ONCE).collect().await
+            }
+            Action::Restart => {
+                // One after the other: the others serve meanwhile.
+                let restart =
+                    |one: Chosen| async move { result(one.name, runtime.restart(&one.id, grace).await) };
+                stream::iter(chosen).then(restart).collect().await
+            }
             Action::Scale { replicas } => vec![self.scale(&key, replicas).await],
         };
-        for result in
-            results.iter().filter_map(|result| result.error.as_ref().map(|error| (&result.name, error)))
-        {
-            tracing::warn!(service = %key, container.name = %result.0, error = %result.1, "an action failed");
+        for ActionResult { name, error } in &results {
+            if let Some(error) = error {
+                tracing::warn!(service = %key, container.name = %name, error = %error, "an action failed");
+            }
         }
-        Ok(ActionReport { stack: key.stack.to_string(), service: key.service.to_string(), results })
+        ActionReport { stack: key.stack.to_string(), service: key.service.to_string(), results }
     }
 
     fn choose(&self, request: &ActionRequest) -> Result<(ServiceKey, Vec<Chosen>), Refusal> {
@@ -75,18 +128,6 @@ impl Stacks {
         self.publish(&mut self.state(), What::Happened { happening: convert::happening(&happening) });
     }
 
-    async fn each<F>(
-        &self,
-        chosen: Vec<Chosen>,
-        at_once: usize,
-        act: impl Fn(Chosen) -> F,
-    ) -> Vec<ActionResult>
-    where
-        F: Future<Output = ActionResult>,
-    {
-        stream::iter(chosen).map(act).buffered(at_once).collect().await
-    }
-
     async fn scale(&self, key: &ServiceKey, replicas: u32) -> ActionResult {
         let before = self.state().model.service(key).map_or(0, |view| view.desired.replicas);
         // What is being removed must not look like an outage, what is being added must not be called missing.
@@ -101,23 +142,7 @@ impl Stacks {
         }
         result(key.service.to_string(), outcome)
     }
-}
 
-impl super::Inner {
-    async fn runtime_start(&self, one: Chosen) -> ActionResult {
-        result(one.name, self.runtime.start(&one.id).await)
-    }
-
-    async fn runtime_stop(&self, one: Chosen, grace: Option<Duration>) -> ActionResult {
-        result(one.name, self.runtime.stop(&one.id, grace).await)
-    }
-
-    async fn runtime_restart(&self, one: Chosen, grace: Option<Duration>) -> ActionResult {
-        result(one.name, self.runtime.restart(&one.id, grace).await)
-    }
-}
-
-impl Stacks {
     /// Notes how many replicas a person wants; the watch writes it down with the next change it sees.
     fn apply_wish(&self, key: &ServiceKey, replicas: u32) {
         let changes = self.apply(Input::Scaled { key: key.clone(), replicas });

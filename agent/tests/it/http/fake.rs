@@ -137,7 +137,12 @@ impl Source for Fake {
         Happenings { host: host(), happenings: self.0.happenings.lock().unwrap().clone() }
     }
 
-    async fn deaths(&self, stack: Option<&str>, service: Option<&str>, limit: usize) -> Result<Deaths, Refusal> {
+    async fn deaths(
+        &self,
+        stack: Option<&str>,
+        service: Option<&str>,
+        limit: usize,
+    ) -> Result<Deaths, Refusal> {
         self.note(format!("{limit} deaths of {stack:?} {service:?}"));
         Ok(Deaths { host: host(), deaths: vec![death("d-1").summary] })
     }

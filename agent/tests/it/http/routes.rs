@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zv_agent::http::{Reload, Rights, in_process, router};
+use zv_agent::http::{Reload, Rights, SharedRights, in_process, router};
 use zv_api::client::{Client, ClientError, Connector, Endpoint};
 use zv_api::{Action, ActionRequest};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::Instant;
-use zv_agent::http::{Drained, Face, Readiness, Rights, in_process, router};
+use zv_agent::http::{Drained, Face, Readiness, Rights, SharedRights, in_process, router};
 use zv_api::LogQuery;
 use zv_api::client::{ClientError, EventBody, Notice};
 
@@ -141,7 +141,7 @@ async fn a_mistake_in_one_request_ends_that_one_only() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_news_gives_a_sign_of_life() {
     let source = Fake::new();
-    let rights = Rights::in_process().into();
+    let rights = SharedRights::new(Rights::in_process());
     let face = Face { source, rights, readiness: Readiness::default(), reload: None };
     let (dialler, server) = in_process::pair();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

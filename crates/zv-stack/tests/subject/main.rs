@@ -7,8 +7,10 @@ use std::time::Duration;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| arguments.iter().position(|one| one == name).and_then(|at| arguments.get(at + 1));
-    let number = |name: &str, default: u64| value(name).map_or(default, |text| text.parse().expect("a number"));
+    let value =
+        |name: &str| arguments.iter().position(|one| one == name).and_then(|at| arguments.get(at + 1));
+    let number =
+        |name: &str, default: u64| value(name).map_or(default, |text| text.parse().expect("a number"));
     match arguments.get(1).map(String::as_str) {
         Some("print") => print(&arguments, &number),
         Some("exit") => {
@@ -33,7 +35,8 @@ fn print(arguments: &[String], number: &dyn Fn(&str, u64) -> u64) {
     let (every, long) = (number("--every-ms", 0), number("--long", 0));
     let stderr = arguments.iter().any(|one| one == "--stderr");
     for n in 0..number("--lines", 1) {
-        let line = if long > 0 { "x".repeat(usize::try_from(long).expect("fits")) } else { format!("line {n}") };
+        let line =
+            if long > 0 { "x".repeat(usize::try_from(long).expect("fits")) } else { format!("line {n}") };
         let line = format!("{line}\n");
         if stderr {
             std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
@@ -46,7 +49,8 @@ fn print(arguments: &[String], number: &dyn Fn(&str, u64) -> u64) {
 
 fn serve(number: &dyn Fn(&str, u64) -> u64) {
     let port = u16::try_from(number("--port", 80)).expect("a port");
-    let (listener, sick_after) = (TcpListener::bind(("0.0.0.0", port)).expect("the port is free"), number("--sick-after", u64::MAX));
+    let (listener, sick_after) =
+        (TcpListener::bind(("0.0.0.0", port)).expect("the port is free"), number("--sick-after", u64::MAX));
     for (n, connection) in listener.incoming().enumerate() {
         let Ok(mut connection) = connection else { continue };
         let _ = connection.read(&mut [0; 4096]);
