@@ -30,6 +30,8 @@ pub(super) struct Tracked {
     pub(super) witnessed: bool,
     /// It was seen alive in this life and then, without an event, not any more.
     fell: bool,
+    /// It was healthy at some time.
+    pub(super) was_healthy: bool,
     /// Counts its starts, as far as they were noticed.
     pub(super) life: u64,
     /// The end of this life has been told.
@@ -59,6 +61,7 @@ impl Tracked {
         }
         crashes.judge(now);
         let inspected = seen.details.is_some();
+        let was_healthy = seen.verdict == Verdict::Healthy;
         Self {
             seen,
             certain: true,
@@ -68,6 +71,7 @@ impl Tracked {
             oom: false,
             witnessed: false,
             fell: false,
+            was_healthy,
             life: 1,
             death_told: false,
             inspected,
@@ -244,6 +248,7 @@ impl Tracked {
     }
 
     fn note_verdict(&mut self, verdict: Verdict, at: DateTime<Utc>, noted: &mut Noted) {
+        self.was_healthy |= verdict == Verdict::Healthy;
         if self.seen.verdict == verdict || !self.seen.state.is_up() {
             return;
         }
@@ -329,6 +334,9 @@ impl Tracked {
     }
 
     fn paused(&mut self, at: DateTime<Utc>, paused: bool, noted: &mut Noted) {
+        if !self.seen.state.is_up() {
+            return;
+        }
         let (state, kind, text) = if paused {
             (State::Paused, HappeningKind::Paused, "paused")
         } else {

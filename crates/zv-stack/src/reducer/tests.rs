@@ -247,8 +247,14 @@ fn a_job_that_ended_well_is_finished_and_a_failed_one_is_down() {
         seen.ports.clear();
         seen
     };
-    let model = model(vec![job("migrate", 0), job("import", 2)]);
+    let with_check = with_health(job("mail", 0), Verdict::Unhealthy);
+    let mut server = with_health(job("web", 0), Verdict::Unhealthy);
+    let check = crate::Check { at: at(0), exit_code: 0, output: String::new() };
+    server.details.as_mut().unwrap().health.log.push(check);
+    let model = model(vec![job("migrate", 0), job("import", 2), with_check, server]);
     assert_eq!(status(&model, "migrate"), ServiceStatus::Finished);
+    assert_eq!(status(&model, "mail"), ServiceStatus::Finished, "its image brings a check that never passed");
+    assert_eq!(status(&model, "web"), ServiceStatus::Down, "it was healthy once, so it is no job");
     assert_eq!(status(&model, "import"), ServiceStatus::Down);
 }
 

@@ -8,7 +8,7 @@ const OUTPUT_IN_SENTENCE: usize = 120;
 
 /// Returns how a replica ended: `exited with code 137 (out of memory)`.
 pub fn exit_text(exit: &Exit) -> String {
-    let Some(code) = exit.code else { return "its process ended, the exit code is not known yet".to_owned() };
+    let Some(code) = exit.code else { return "ended, its exit code is not known yet".to_owned() };
     let meaning = match code {
         _ if exit.oom => Some("out of memory"),
         126 => Some("the program could not be executed"),

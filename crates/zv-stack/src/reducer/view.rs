@@ -94,10 +94,9 @@ impl Tracked {
             let stopped_unseen = self.inspected && !self.witnessed && self.seen.state == State::Exited;
             return if stopped_unseen { Intent::Stopped } else { Intent::Run };
         }
-        // A job has nothing to serve and nobody asks for its health.
-        let is_job = details.health.verdict == Verdict::None
-            && self.seen.verdict == Verdict::None
-            && self.seen.ports.is_empty();
+        // A job has nothing to serve. Its image may bring a health check all the same, but none that ever passed.
+        let has_passed = details.health.log.iter().any(|check| check.exit_code == 0);
+        let is_job = self.seen.ports.is_empty() && !self.was_healthy && !has_passed;
         if exit_code == Some(0) && is_job { Intent::Finished } else { Intent::Run }
     }
 
