@@ -7,8 +7,10 @@ use std::time::Duration;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| arguments.iter().position(|one| one == name).and_then(|at| arguments.get(at + 1));
-    let number = |name: &str, default: u64| value(name).map_or(default, |text| text.parse().expect("a number"));
+    let value =
+        |name: &str| arguments.iter().position(|one| one == name).and_then(|at| arguments.get(at + 1));
+    let number =
+        |name: &str, default: u64| value(name).map_or(default, |text| text.parse().expect("a number"));
     match arguments.get(1).map(String::as_str) {
         Some("print") => print(&arguments, &number),
         Some("exit") => {
@@ -20,7 +22,6 @@ fn main() {
         Some("sleep") => sleep(true),
         Some("stubborn") => sleep(false),
         Some("oom") => eat(),
-        Some("check") => check(number("--port", 80)),
         _ => exit(2),
     }
 }
@@ -33,7 +34,8 @@ fn print(arguments: &[String], number: &dyn Fn(&str, u64) -> u64) {
     let (every, long) = (number("--every-ms", 0), number("--long", 0));
     let stderr = arguments.iter().any(|one| one == "--stderr");
     for n in 0..number("--lines", 1) {
-        let line = if long > 0 { "x".repeat(usize::try_from(long).expect("fits")) } else { format!("line {n}") };
+        let line =
+            if long > 0 { "x".repeat(usize::try_from(long).expect("fits")) } else { format!("line {n}") };
         let line = format!("{line}\n");
         if stderr {
             std::io::stderr().write_all(line.as_bytes()).expect("stderr is open");
@@ -46,26 +48,14 @@ fn print(arguments: &[String], number: &dyn Fn(&str, u64) -> u64) {
 
 fn serve(number: &dyn Fn(&str, u64) -> u64) {
     let port = u16::try_from(number("--port", 80)).expect("a port");
-    let (listener, sick_after) = (TcpListener::bind(("0.0.0.0", port)).expect("the port is free"), number("--sick-after", u64::MAX));
+    let (listener, sick_after) =
+        (TcpListener::bind(("0.0.0.0", port)).expect("the port is free"), number("--sick-after", u64::MAX));
     for (n, connection) in listener.incoming().enumerate() {
         let Ok(mut connection) = connection else { continue };
         let _ = connection.read(&mut [0; 4096]);
         let status = if n as u64 >= sick_after { "503 Service Unavailable" } else { "200 OK" };
         let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     }
-}
-
-/// Asks a server in the same container how it is, as a health check does.
-fn check(port: u64) {
-    let port = u16::try_from(port).expect("a port");
-    let mut answer = String::new();
-    let asked = std::net::TcpStream::connect(("127.0.0.1", port)).and_then(|mut connection| {
-        connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")?;
-        connection.read_to_string(&mut answer)
-    });
-    let first = answer.lines().next().unwrap_or_default();
-    let _ = writeln!(std::io::stdout(), "{first}");
-    exit(i32::from(asked.is_err() || !first.contains("200")));
 }
 
 fn sleep(polite: bool) {
