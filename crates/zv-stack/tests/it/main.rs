@@ -1,1 +1,3 @@
 //! Both runtimes against the real thing.
+
+mod docker;

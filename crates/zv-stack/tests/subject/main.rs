@@ -22,7 +22,6 @@ fn main() {
         Some("sleep") => sleep(true),
         Some("stubborn") => sleep(false),
         Some("oom") => eat(),
-        Some("check") => check(number("--port", 80)),
         _ => exit(2),
     }
 }
@@ -57,19 +56,6 @@ fn serve(number: &dyn Fn(&str, u64) -> u64) {
         let status = if n as u64 >= sick_after { "503 Service Unavailable" } else { "200 OK" };
         let _ = write!(connection, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     }
-}
-
-/// Asks a server in the same container how it is, as a health check does.
-fn check(port: u64) {
-    let port = u16::try_from(port).expect("a port");
-    let mut answer = String::new();
-    let asked = std::net::TcpStream::connect(("127.0.0.1", port)).and_then(|mut connection| {
-        connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")?;
-        connection.read_to_string(&mut answer)
-    });
-    let first = answer.lines().next().unwrap_or_default();
-    let _ = writeln!(std::io::stdout(), "{first}");
-    exit(i32::from(asked.is_err() || !first.contains("200")));
 }
 
 fn sleep(polite: bool) {

@@ -1,0 +1,11 @@
+//! The Docker runtime against a real engine: the one at `ZV_TEST_ENGINE`, and others that the tests start themselves.
+
+mod actions;
+mod engine;
+mod lab;
+mod logs;
+mod reach;
+mod restarts;
+mod scale;
+mod view;
+mod watch;
