@@ -1,1 +1,5 @@
 //! Both runtimes against the real thing.
+
+mod local;
+mod rig;
+mod suite;
