@@ -1,6 +1,6 @@
 //! What is known of each replica, and what all of a stack's tasks share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,32 +30,55 @@ pub(super) struct Context {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     // Held to look up or to change one entry, never across an await.
-    replicas: Mutex<BTreeMap<ReplicaId, Arc<Shared>>>,
+    replicas: Mutex<Replicas>,
 }
+
+#[derive(Debug, Default)]
+struct Replicas {
+    known: BTreeMap<ReplicaId, Arc<Shared>>,
+    /// The last ones that were removed, oldest first: their death may still be looked into.
+    removed: VecDeque<Arc<Shared>>,
+}
+
+/// The removed replicas that are remembered.
+const REMEMBERED: usize = 32;
 
 impl Registry {
     pub(super) fn get(&self, id: &ReplicaId) -> Option<Arc<Shared>> {
-        self.lock().get(id).cloned()
+        self.lock().known.get(id).cloned()
+    }
+
+    /// Returns a replica that may have been removed meanwhile.
+    pub(super) fn get_or_remember(&self, id: &ReplicaId) -> Option<Arc<Shared>> {
+        let replicas = self.lock();
+        let removed = || replicas.removed.iter().rev().find(|replica| replica.id == *id);
+        replicas.known.get(id).or_else(removed).cloned()
     }
 
     pub(super) fn insert(&self, shared: Arc<Shared>) {
-        self.lock().insert(shared.id.clone(), shared);
+        self.lock().known.insert(shared.id.clone(), shared);
     }
 
     pub(super) fn remove(&self, id: &ReplicaId) {
-        self.lock().remove(id);
+        let mut replicas = self.lock();
+        if let Some(removed) = replicas.known.remove(id) {
+            replicas.removed.push_back(removed);
+            if replicas.removed.len() > REMEMBERED {
+                replicas.removed.pop_front();
+            }
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Shared>> {
-        self.lock().values().cloned().collect()
+        self.lock().known.values().cloned().collect()
     }
 
     /// Returns the replicas of one service.
     pub(super) fn of(&self, key: &ServiceKey) -> Vec<Arc<Shared>> {
-        self.lock().values().filter(|replica| replica.key == *key).cloned().collect()
+        self.lock().known.values().filter(|replica| replica.key == *key).cloned().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ReplicaId, Arc<Shared>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Replicas> {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

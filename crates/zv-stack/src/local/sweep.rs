@@ -10,7 +10,8 @@ use super::process::MARK;
 /// Rounds until what keeps forking is given up; each kills all that is there.
 const ROUNDS: usize = 100;
 
-/// Kills every process whose mark ends with `mark`, again and again until none is left. Returns how many. Blocks.
+/// Kills every process that bears `mark`, again and again until none is left; a mark that starts with `@` stands for
+/// all that end with it. Returns how many. Blocks.
 pub(super) fn sweep(mark: &str) -> usize {
     let mut swept = 0;
     for _ in 0..ROUNDS {
@@ -52,7 +53,10 @@ fn kill_marked(pid: u32, mark: &str) -> bool {
 fn bears(environment: &[u8], mark: &str) -> bool {
     environment.split(|&byte| byte == 0).any(|variable| {
         let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
-        value.is_some_and(|value| value.ends_with(mark.as_bytes()))
+        let whole_stack = mark.starts_with('@');
+        value.is_some_and(|value| {
+            if whole_stack { value.ends_with(mark.as_bytes()) } else { value == mark.as_bytes() }
+        })
     })
 }
 
@@ -65,5 +69,7 @@ mod tests {
         assert!(bears(b"A=b\0ZV_REPLICA=local-x@1f\0", "@1f"));
         assert!(!bears(b"A=b\0NOT_ZV_REPLICA=local-x@1f\0", "@1f"));
         assert!(!bears(b"ZV_REPLICA=local-x@1f2\0", "@1f"));
+        assert!(bears(b"ZV_REPLICA=local-x-1@1f\0", "local-x-1@1f"));
+        assert!(!bears(b"ZV_REPLICA=local-local-x-1@1f\0", "local-x-1@1f"));
     }
 }

@@ -272,6 +272,8 @@ pub(crate) async fn measures_what_runs(mut rig: impl Rig) {
     assert!(stats.memory_bytes.is_some_and(|bytes| bytes >= 32 << 20), "{stats:?}");
     assert!(stats.processes.is_some_and(|count| count >= 1), "{stats:?}");
     assert!(stats.cpu_seconds.is_some_and(|seconds| seconds >= 0.0), "{stats:?}");
+    let later = runtime.stats(&seen.id).await.expect("it runs");
+    assert!(later.cpu_seconds >= stats.cpu_seconds && later.at > stats.at, "{stats:?} {later:?}");
     runtime.stop(&seen.id, Some(Duration::ZERO)).await.expect("it stops");
     watch.until_state("web", State::Exited).await;
     assert_eq!(runtime.stats(&seen.id).await, None);

@@ -10,7 +10,8 @@ use zv_stack::{EventKind, Input, Runtime};
 use crate::args::Args;
 use crate::modes::fail;
 
-/// `FILE STATE_DIR`: runs the stack until it is killed; prints `started NAME PID` for each process.
+/// `FILE STATE_DIR`: runs the stack until it is killed; prints `started NAME PID` for each process, and `starved NAME`
+/// for each that the kernel killed for want of memory.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let (Some(file), Some(state_dir)) = (args.word(0), args.word(1)) else {
         return fail("needs FILE STATE_DIR");
@@ -32,8 +33,10 @@ async fn report(runtime: &Runtime) -> ExitCode {
     let mut inputs = runtime.watch();
     while let Some(input) = inputs.next().await {
         let Input::Happened(event) = input else { continue };
-        if let (EventKind::Started { pid: Some(pid) }, Some(seen)) = (&event.kind, &event.seen) {
-            println!("started {} {pid}", seen.name);
+        match (&event.kind, &event.seen) {
+            (EventKind::Started { pid: Some(pid) }, Some(seen)) => println!("started {} {pid}", seen.name),
+            (EventKind::OutOfMemory, Some(seen)) => println!("starved {}", seen.name),
+            _ => {}
         }
     }
     ExitCode::SUCCESS

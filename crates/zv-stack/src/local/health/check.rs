@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::clock;
 use crate::local::file::{HealthSpec, Test};
 use crate::local::process::{Order, Process, Word};
+use crate::local::sweep;
 use crate::model::Check;
 
 /// The exit code of a check that took too long.
@@ -119,8 +120,13 @@ impl Target {
                 (TIMED_OUT, too_long(timeout))
             }
         };
-        if tokio::time::timeout(KILL_WAIT, process.gone()).await.is_err() {
-            tracing::warn!("a health check does not end although it was killed");
+        match tokio::time::timeout(KILL_WAIT, process.gone()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let mark = self.mark.clone();
+                let _swept = tokio::task::spawn_blocking(move || sweep::sweep(&mark)).await;
+            }
+            Err(_) => tracing::warn!("a health check does not end although it was killed"),
         }
         out.extend_from_slice(&err);
         out.extend_from_slice(reason.as_bytes());

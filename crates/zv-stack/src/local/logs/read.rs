@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::{Arc, PoisonError};
 
 use chrono::DateTime;
@@ -171,15 +171,23 @@ fn parse(raw: &[u8], id: &ReplicaId) -> Option<LogLine> {
 
 /// Returns the time of the newest line in the files.
 pub(super) fn last_time(store: &LogStore, name: &str) -> Option<i64> {
-    let mut last = None;
-    let id = ReplicaId::new("");
-    let filter = Filter { after: i64::MIN, tail: Some(1) };
-    let read = read_files(store, name, &id, filter, &mut |line| {
-        last = line.at.timestamp_nanos_opt();
-        true
-    });
-    if let Err(error) = read {
+    let read = || -> io::Result<Option<i64>> {
+        for mut file in open_all(store, name)?.into_iter().rev() {
+            let size = file.metadata()?.len();
+            file.seek(SeekFrom::Start(size.saturating_sub(MAX_STORED)))?;
+            let mut end = Vec::new();
+            file.take(MAX_STORED).read_to_end(&mut end)?;
+            let id = ReplicaId::new("");
+            if let Some(line) =
+                end.split_inclusive(|&byte| byte == b'\n').rev().find_map(|raw| parse(raw, &id))
+            {
+                return Ok(line.at.timestamp_nanos_opt());
+            }
+        }
+        Ok(None)
+    };
+    read().unwrap_or_else(|error| {
         tracing::warn!(replica.name = name, error = %error, "an earlier log cannot be read");
-    }
-    last
+        None
+    })
 }

@@ -117,7 +117,7 @@ impl Replica {
             guard: self.context.guard.clone(),
             dir: spec.working_dir.clone(),
             env: spec.env.clone().into_iter().chain([("PORT".to_owned(), port.to_string())]).collect(),
-            mark,
+            mark: format!("{}/check{}", self.shared.id.as_str(), self.context.mark),
         };
         let checks =
             spec.health.clone().map_or(stream::pending().boxed(), |health| health::checks(health, target));
@@ -188,7 +188,8 @@ impl Replica {
                     running.killed = true;
                     running.next_measure = Some(Instant::now() + KILL_WAIT);
                 }
-                command = self.commands.recv() => self.told(running, command).await,
+                // One that leaves takes no further word.
+                command = self.commands.recv(), if running.then != Then::Leave => self.told(running, command).await,
             }
         }
     }

@@ -52,8 +52,10 @@ impl Supervisor {
             let Some((_, handle)) = entry.replicas.pop_last() else { break };
             pending.removed.push(handle);
         }
-        let highest = entry.replicas.keys().next_back().copied().unwrap_or(0);
         let missing = replicas.saturating_sub(u32::try_from(entry.replicas.len()).unwrap_or(u32::MAX));
+        // One that is still on its way out keeps its number until it is gone.
+        let key = ServiceKey::new(self.stack.name.clone(), service.clone());
+        let highest = self.context.registry.of(&key).iter().map(|replica| replica.number).max().unwrap_or(0);
         for number in highest + 1..=highest + missing {
             let Some(task) = self.create(service, number) else { continue };
             let (id, seen) = (task.shared.id.clone(), Box::new(task.shared.seen()));

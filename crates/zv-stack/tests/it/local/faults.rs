@@ -1,8 +1,9 @@
 //! Mistakes in files and commands, changes of the file, and disks that are slow, small or full.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use futures_util::StreamExt;
 use zv_stack::logs::Output;
@@ -150,6 +151,32 @@ async fn a_reload_touches_only_what_changed() {
 }
 
 #[tokio::test]
+async fn a_number_on_its_way_out_is_not_given_again() {
+    let mut rig = LocalRig::new();
+    let slow =
+        Plan { replicas: 3, grace: std::time::Duration::from_secs(1), ..Plan::new("web", &["stubborn"]) };
+    rig.deploy(&[slow]).await;
+    let runtime = rig.runtime();
+    let mut watch = Watch::start(&runtime);
+    let numbers = |board: &crate::rig::Board| -> Vec<u32> {
+        board.of("web").iter().filter(|seen| seen.state == State::Running).map(|seen| seen.number).collect()
+    };
+    let ids = watch.until("three run", |board| {
+        (numbers(board) == [1, 2, 3])
+            .then(|| board.of("web").iter().map(|seen| seen.id.clone()).collect::<Vec<_>>())
+    });
+    for id in ids.await {
+        let mut lines = runtime.logs(&id, FOLLOW);
+        while lines.next().await.expect("it goes on").expect("readable").text != "ready" {}
+    }
+    let key = rig.key("web");
+    let (fewer, more) = tokio::join!(runtime.scale(&key, 1), runtime.scale(&key, 2));
+    fewer.and(more).expect("both are done");
+    watch.until("the third is gone", |board| (numbers(board) == [1, 4]).then_some(())).await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test]
 async fn every_replica_has_a_port_of_its_own_and_keeps_it() {
     let mut rig = LocalRig::new();
     rig.deploy(&[Plan { replicas: 5, ..Plan::new("web", &["serve"]) }]).await;
@@ -215,6 +242,55 @@ async fn a_follower_under_load_gets_every_line_once_over_rotations() {
     runtime.shutdown().await;
 }
 
+/// A control group with little memory, removed when dropped.
+struct SmallGroup(PathBuf);
+
+impl SmallGroup {
+    fn create(name: &str) -> Option<Self> {
+        let version_1 = (Path::new("/sys/fs/cgroup/memory"), "memory.limit_in_bytes");
+        let version_2 = (Path::new("/sys/fs/cgroup"), "memory.max");
+        [version_1, version_2].into_iter().find_map(|(root, limit)| {
+            let group = Self(root.join(name));
+            std::fs::create_dir(&group.0).ok()?;
+            std::fs::write(group.0.join(limit), (64 << 20).to_string()).ok().map(|()| group)
+        })
+    }
+}
+
+impl Drop for SmallGroup {
+    fn drop(&mut self) {
+        let begun = std::time::Instant::now();
+        while std::fs::remove_dir(&self.0).is_err() && begun.elapsed() < DEADLINE {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_process_killed_for_want_of_memory_is_told_apart() {
+    let rig = LocalRig::new();
+    rig.write(&stack_file(&[Plan::new("greedy", &["oom"]), Plan::new("modest", &["sleep"])]));
+    let Some(group) = SmallGroup::create(&format!("zv-test-{}", std::process::id())) else {
+        println!("skipped: only root can limit the memory of a group");
+        return;
+    };
+    let script = r#"echo $$ > "$0" && exec "$@""#;
+    let mut supervisor = Command::new("sh")
+        .args(["-c", script])
+        .arg(group.0.join("cgroup.procs"))
+        .arg(crate::rig::subject())
+        .arg("supervise")
+        .args([rig.file(), rig.state_dir()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let output = BufReader::new(supervisor.stdout.take().expect("a pipe"));
+    let starved = output.lines().map_while(Result::ok).find(|line| line.starts_with("starved"));
+    supervisor.kill().expect("it runs");
+    supervisor.wait().expect("it ends");
+    assert_eq!(starved.as_deref(), Some("starved greedy-1"));
+}
+
 /// A file system of a few pages, unmounted when dropped.
 struct Tmpfs<'a>(&'a Path);
 
@@ -264,6 +340,7 @@ async fn a_full_disk_stops_neither_the_replica_nor_its_follower() {
     let kept = runtime.logs(&seen.id, LogRange { follow: false, ..FOLLOW });
     let kept: Vec<String> = kept.map(|line| line.expect("readable").text).collect().await;
     assert!(kept.len() > 100 && kept.len() < 1000, "as far as the disk goes: {}", kept.len());
-    assert!(kept.iter().all(|text| text.len() > 500), "only whole lines");
+    let whole = |text: &String| text.len() > 500 || text == "ready" || text == "ending";
+    assert!(kept.iter().all(whole), "only whole lines");
     runtime.shutdown().await;
 }
