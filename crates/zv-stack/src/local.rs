@@ -174,7 +174,9 @@ impl LocalRuntime {
     }
 
     pub(crate) async fn evidence(&self, id: &ReplicaId) -> Evidence {
-        let Some(replica) = self.inner.context.registry.get(id) else { return Evidence::default() };
+        let Some(replica) = self.inner.context.registry.get_or_remember(id) else {
+            return Evidence::default();
+        };
         let facts = replica.facts();
         let health = if facts.pid.is_some() { facts.health_at_death } else { facts.health };
         // If more output comes later, the record has what there is now.

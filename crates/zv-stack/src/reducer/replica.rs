@@ -160,7 +160,7 @@ impl Tracked {
         let mut noted = Noted { changed: true, ..Noted::default() };
         match kind {
             EventKind::Created => {
-                noted.happenings.push(self.happening(at, HappeningKind::Created, "created".to_owned()))
+                noted.happenings.push(self.happening(at, HappeningKind::Created, "created".to_owned()));
             }
             EventKind::Started { pid } => self.started(at, pid, &mut noted),
             EventKind::Died { code } => self.died(at, code, &mut noted),
@@ -254,7 +254,7 @@ impl Tracked {
         }
         match verdict {
             Verdict::Healthy => {
-                noted.happenings.push(self.happening(at, HappeningKind::Healthy, "healthy".to_owned()))
+                noted.happenings.push(self.happening(at, HappeningKind::Healthy, "healthy".to_owned()));
             }
             Verdict::Unhealthy => {
                 noted.happenings.push(self.happening(at, HappeningKind::Unhealthy, "unhealthy".to_owned()));

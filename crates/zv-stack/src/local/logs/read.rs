@@ -1,0 +1,193 @@
+//! Reads log files back, and follows: files first, then live lines, without a seam.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::sync::{Arc, PoisonError};
+
+use chrono::DateTime;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{Live, LogStore, Tap, generations};
+use crate::logs::{LINE_LIMIT, LogLine, Output};
+use crate::model::ReplicaId;
+use crate::runtime::{LogError, LogRange};
+
+/// The longest line of a file: bytes that are not UTF-8 grow when they are replaced.
+const MAX_STORED: u64 = LINE_LIMIT as u64 * 3 + 64;
+
+/// Which lines of the files.
+#[derive(Debug, Clone, Copy)]
+struct Filter {
+    /// Lines after this time.
+    after: i64,
+    tail: Option<u32>,
+}
+
+/// Streams the log behind a tap.
+pub(in crate::local) fn follow(
+    tap: Arc<Tap>,
+    range: LogRange,
+) -> BoxStream<'static, Result<LogLine, LogError>> {
+    let (sender, receiver) = mpsc::channel(64);
+    let work = async move {
+        // An error means that the stream's reader is gone: nothing more to do.
+        let _left = run(&tap, range, &sender).await;
+    };
+    // The work goes on only while the stream is polled, and is dropped with it.
+    let work = stream::once(work).filter_map(|()| std::future::ready(None));
+    stream::select(ReceiverStream::new(receiver), work).boxed()
+}
+
+type Lines = mpsc::Sender<Result<LogLine, LogError>>;
+type Left = mpsc::error::SendError<Result<LogLine, LogError>>;
+
+async fn run(tap: &Arc<Tap>, range: LogRange, lines: &Lines) -> Result<(), Left> {
+    let since = range.since.and_then(|since| since.timestamp_nanos_opt()).unwrap_or(i64::MIN);
+    let mut filter = Filter { after: since.saturating_sub(1), tail: range.tail };
+    let mut first_run = None;
+    loop {
+        let mut attached = tap.attach();
+        tap.store.sync().await;
+        let mut history = history(tap.clone(), filter);
+        while let Some(line) = history.recv().await {
+            if let Ok(line) = &line {
+                filter.after = filter.after.max(nanoseconds(line));
+            }
+            lines.send(line).await?;
+        }
+        filter = Filter { after: filter.after.max(attached.last), tail: None };
+        if !range.follow || !attached.open || *first_run.get_or_insert(attached.run) != attached.run {
+            return Ok(());
+        }
+        loop {
+            match attached.live.recv().await {
+                Ok(Live::Line(line)) if nanoseconds(&line) > filter.after => {
+                    filter.after = nanoseconds(&line);
+                    lines.send(Ok((*line).clone())).await?;
+                }
+                Ok(Live::Line(_)) => {}
+                Ok(Live::End) | Err(RecvError::Closed) => return Ok(()),
+                // What was missed is in the files.
+                Err(RecvError::Lagged(_)) => break,
+            }
+        }
+    }
+}
+
+fn nanoseconds(line: &LogLine) -> i64 {
+    line.at.timestamp_nanos_opt().unwrap_or(i64::MAX)
+}
+
+/// Reads the files on a blocking thread, which ends when the receiver is dropped.
+fn history(tap: Arc<Tap>, filter: Filter) -> mpsc::Receiver<Result<LogLine, LogError>> {
+    let (sender, receiver) = mpsc::channel(64);
+    tokio::task::spawn_blocking(move || {
+        let sent = read_files(&tap.store, &tap.name, &tap.id, filter, &mut |line| {
+            sender.blocking_send(Ok(line)).is_ok()
+        });
+        if let Err(error) = sent {
+            // If the receiver is gone, nobody wants to know.
+            let _left = sender.blocking_send(Err(LogError::Unreadable(error.to_string())));
+        }
+    });
+    receiver
+}
+
+/// Hands on the lines of all generations, oldest first, until `emit` wants no more.
+fn read_files(
+    store: &LogStore,
+    name: &str,
+    id: &ReplicaId,
+    filter: Filter,
+    emit: &mut dyn FnMut(LogLine) -> bool,
+) -> io::Result<()> {
+    let mut last = VecDeque::new();
+    for file in open_all(store, name)? {
+        let mut reader = BufReader::with_capacity(64 * 1024, file);
+        let mut raw = Vec::new();
+        loop {
+            raw.clear();
+            let read = reader.by_ref().take(MAX_STORED).read_until(b'\n', &mut raw)?;
+            if read == 0 {
+                break;
+            }
+            // What has no end is torn, or still being written; what cannot be parsed was torn before.
+            let Some(line) = parse(&raw, id).filter(|line| nanoseconds(line) > filter.after) else {
+                continue;
+            };
+            match filter.tail {
+                Some(tail) => {
+                    last.push_back(line);
+                    if last.len() > tail as usize {
+                        last.pop_front();
+                    }
+                }
+                None if !emit(line) => return Ok(()),
+                None => {}
+            }
+        }
+    }
+    for line in last {
+        if !emit(line) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Opens all generations at one moment between two rotations, oldest first.
+fn open_all(store: &LogStore, name: &str) -> io::Result<Vec<File>> {
+    let _no_renaming = store.rotation.read().unwrap_or_else(PoisonError::into_inner);
+    let mut files = Vec::new();
+    for path in generations(&store.folder, name).iter().rev() {
+        match File::open(path) {
+            Ok(file) => files.push(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+fn parse(raw: &[u8], id: &ReplicaId) -> Option<LogLine> {
+    let text = std::str::from_utf8(raw.strip_suffix(b"\n")?).ok()?;
+    let (time, rest) = text.split_once(' ')?;
+    let (flag, text) = rest.split_once(' ')?;
+    let (output, cut) = match flag {
+        "o" => (Output::Stdout, false),
+        "O" => (Output::Stdout, true),
+        "e" => (Output::Stderr, false),
+        "E" => (Output::Stderr, true),
+        _ => return None,
+    };
+    let at = DateTime::from_timestamp_nanos(time.parse().ok()?);
+    Some(LogLine { replica: id.clone(), output, at, text: text.to_owned(), cut })
+}
+
+/// Returns the time of the newest line in the files.
+pub(super) fn last_time(store: &LogStore, name: &str) -> Option<i64> {
+    let read = || -> io::Result<Option<i64>> {
+        for mut file in open_all(store, name)?.into_iter().rev() {
+            let size = file.metadata()?.len();
+            file.seek(SeekFrom::Start(size.saturating_sub(MAX_STORED)))?;
+            let mut end = Vec::new();
+            file.take(MAX_STORED).read_to_end(&mut end)?;
+            let id = ReplicaId::new("");
+            if let Some(line) =
+                end.split_inclusive(|&byte| byte == b'\n').rev().find_map(|raw| parse(raw, &id))
+            {
+                return Ok(line.at.timestamp_nanos_opt());
+            }
+        }
+        Ok(None)
+    };
+    read().unwrap_or_else(|error| {
+        tracing::warn!(replica.name = name, error = %error, "an earlier log cannot be read");
+        None
+    })
+}
