@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::actions::{RestartArgs, ScaleArgs, StartArgs, StopArgs};
 use crate::agent::AgentArgs;
 use crate::config::ConfigArgs;
+#[cfg(feature = "demo")]
 use crate::demo::DemoArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::logs::LogsArgs;
@@ -85,6 +86,7 @@ pub enum Command {
     Restart(RestartArgs),
     /// Bring services to a number of replicas
     Scale(ScaleArgs),
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     Agent(AgentArgs),
     Config(ConfigArgs),

@@ -1,6 +1,8 @@
-//! `zv demo`: a stack of processes with an agent beside it, without an engine. What it says is in [`output`].
+//! `zv demo`: a stack of processes with an agent beside it, without an engine. What it does is in [`stage`], what it
+//! says in [`output`].
 
 pub mod output;
+mod stage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use clap::Args;
 
 use crate::console::Console;
 use crate::failure::Outcome;
-use crate::{connect, linked, span};
+use crate::{connect, span};
 
 const AFTER_HELP: &str = "\
 Two replicas of main-server run as processes, an agent watches them. Nothing is installed, nothing is left behind: all \
@@ -38,5 +40,5 @@ pub struct DemoArgs {
 
 /// Runs the demo.
 pub fn run(args: &DemoArgs, options: &connect::Options, console: &mut Console) -> Outcome {
-    linked::demo(args, options, console)
+    stage::run(args, options.json, console)
 }

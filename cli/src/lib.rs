@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod console;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod embedded;
 pub mod environment;
@@ -83,6 +84,7 @@ fn carry_out(command: &Command, options: &connect::Options, console: &mut Consol
         Command::Start(args) => wait(actions::run(Typed::Start(args), options, console)),
         Command::Restart(args) => wait(actions::run(Typed::Restart(args), options, console)),
         Command::Scale(args) => wait(actions::run(Typed::Scale(args), options, console)),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args, options, console),
         Command::Agent(args) => agent::run(args, options),
         Command::Config(args) => config::run(args, options, console),

@@ -14,8 +14,6 @@ use zv_agent::config::{self, Environment, LoadOptions, Loaded, Mistake, Mistakes
 use crate::agent::AgentArgs;
 use crate::config::{Finding, Findings};
 use crate::connect::Options;
-use crate::console::Console;
-use crate::demo::DemoArgs;
 use crate::failure::{self, Failure, Outcome};
 
 /// The first arguments that make this program another one.
@@ -74,11 +72,6 @@ pub(crate) fn surroundings() -> Outcome<Surroundings> {
     Ok(Surroundings { guard: vec![program.into_os_string(), GUARD.into()], ..Surroundings::default() })
 }
 
-/// Runs the demo.
-pub fn demo(_args: &DemoArgs, _options: &Options, _console: &mut Console) -> Outcome {
-    Err(Failure::new("this build has no services to show"))
-}
-
 /// Loads the agent's configuration as this process sees it.
 pub(crate) fn load(
     file: Option<PathBuf>,
@@ -89,7 +82,7 @@ pub(crate) fn load(
 }
 
 /// Returns the environment of this process as the agent's configuration sees it.
-fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     Environment { also_known: OWN_VARIABLES.to_vec(), ..Environment::of_process() }
 }
 
