@@ -1,5 +1,11 @@
 //! The Docker runtime against a real engine: the one at `ZV_TEST_ENGINE`, and others that the tests start themselves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail like tests, and say what they skip"
+)]
+
 mod actions;
 mod engine;
 mod lab;
