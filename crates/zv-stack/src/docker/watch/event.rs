@@ -22,10 +22,11 @@ const SECOND: i64 = 1_000_000_000;
 /// The longest event that is read.
 const EVENT_LIMIT: usize = 1024 * 1024;
 /// What is subscribed to. The runs of health checks are events, too, and many: they are left out at the source.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "create",
     "start",
     "die",
+    "kill",
     "oom",
     "stop",
     "pause",
@@ -147,6 +148,7 @@ fn parse(line: &str) -> Result<Option<Message>, serde_json::Error> {
         "create" => Some(EventKind::Created),
         "start" => Some(EventKind::Started { pid: None }),
         "die" => Some(EventKind::Died { code: attribute("exitCode").and_then(|code| code.parse().ok()) }),
+        "kill" => Some(EventKind::Killed),
         "oom" => Some(EventKind::OutOfMemory),
         "stop" => Some(EventKind::Stopped),
         "pause" => Some(EventKind::Paused),

@@ -1,3 +1,5 @@
+//! Lines out of pieces, however they are chopped.
+
 use proptest::prelude::*;
 
 use super::*;
