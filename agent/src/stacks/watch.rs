@@ -18,6 +18,8 @@ use super::{Stacks, capture, convert, memory, push_bounded};
 const TICK: Duration = Duration::from_secs(5);
 /// How often each running replica is measured for its death record.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+/// A replica that only the engine can measure is measured in every so many rounds.
+const ASK_EVERY: u32 = 6;
 /// The measurements kept of a replica: five minutes.
 const SAMPLES_KEPT: usize = 30;
 /// Replicas measured at once.
@@ -47,6 +49,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sampling = JoinSet::new();
+    let mut round = 0;
     loop {
         let changes = tokio::select! {
             biased;
@@ -57,7 +60,8 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
             },
             _ = tick.tick() => stacks.pass_time(),
             _ = sample.tick(), if duties.sample && sampling.is_empty() => {
-                sampling.spawn(sample_all(stacks.clone()));
+                sampling.spawn(sample_all(stacks.clone(), round));
+                round = round.wrapping_add(1);
                 continue;
             }
             Some(_) = sampling.join_next() => continue,
