@@ -139,7 +139,7 @@ impl Model {
         let mut changes = Changes::default();
         match input {
             Input::Up { kind, version, api_version } => {
-                self.up(now, RuntimeState::Up { kind, version, api_version }, &mut changes)
+                self.up(now, RuntimeState::Up { kind, version, api_version }, &mut changes);
             }
             Input::Down { reason } => self.down(now, reason, &mut changes),
             Input::Listed(seen) => self.list(now, seen, &mut changes),
