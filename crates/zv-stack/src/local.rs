@@ -11,6 +11,7 @@ use crate::model::{ReplicaId, ServiceKey};
 use crate::runtime::{ActionError, LogError, LogRange};
 use crate::stats::Stats;
 
+
 /// What to run, and where its files go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalOptions {
