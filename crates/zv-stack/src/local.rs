@@ -59,7 +59,6 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// How long evidence waits for the last output of a process that has just died.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
-
 /// What to run, and where its files go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalOptions {

@@ -7,6 +7,7 @@
 )]
 
 mod actions;
+mod common;
 mod engine;
 mod lab;
 mod logs;
