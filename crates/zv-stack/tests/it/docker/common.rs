@@ -19,7 +19,7 @@ struct DockerRig {
 impl DockerRig {
     /// Returns a rig on the engine under test; `None` where there is none.
     async fn open(name: &str) -> Option<Self> {
-        let lab = Lab::open(name).await?;
+        let lab = Lab::open(&format!("suite-{name}")).await?;
         Some(Self { lab, folder: tempfile::tempdir().unwrap() })
     }
 
