@@ -49,7 +49,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sampling = JoinSet::new();
-    let mut round = 0;
+    let mut round = 0_u32;
     loop {
         let changes = tokio::select! {
             biased;
@@ -145,20 +145,24 @@ impl Stacks {
     }
 }
 
-/// Measures every running replica once and keeps the last minutes of each.
-async fn sample_all(stacks: Stacks) {
-    let running: Vec<ReplicaId> = {
+/// Measures every running replica once and keeps the last minutes of each. What has to be asked for is asked for in every
+/// [`ASK_EVERY`]th round only: each answer costs the engine more than all the rest costs us.
+async fn sample_all(stacks: Stacks, round: u32) {
+    let running: Vec<(ReplicaId, Option<u32>)> = {
         let state = stacks.state();
-        state
-            .model
-            .replicas()
-            .filter(|view| view.seen.state.is_up())
-            .map(|view| view.seen.id.clone())
-            .collect()
+        let up = state.model.replicas().filter(|view| view.seen.state.is_up());
+        up.map(|view| (view.seen.id.clone(), view.pid)).collect()
     };
     let runtime = &stacks.inner.runtime;
+    let asks = runtime.is_local() || round.is_multiple_of(ASK_EVERY);
     let measured: Vec<_> = stream::iter(running)
-        .map(|id| async move { runtime.stats(&id).await.map(|stats| (id, stats)) })
+        .map(|(id, pid)| async move {
+            let stats = match pid.and_then(|pid| runtime.stats_here(&id, pid)) {
+                None if asks => runtime.stats(&id).await,
+                here => here,
+            };
+            stats.map(|stats| (id, stats))
+        })
         .buffer_unordered(SAMPLERS)
         .filter_map(std::future::ready)
         .collect()

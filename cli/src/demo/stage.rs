@@ -169,9 +169,9 @@ async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, consol
         left_behind: left_behind(&tally.pids),
     };
     if json {
-        console.json(&summary)?
+        console.json(&summary)?;
     } else {
-        console.lines(&summary.lines())?
+        console.lines(&summary.lines())?;
     }
     if summary.left_behind > 0 { Err(Failure::Told) } else { Ok(()) }
 }
