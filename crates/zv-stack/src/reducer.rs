@@ -1,7 +1,7 @@
 //! The pure heart: inputs in; what is true, and what changed, out.
 //!
 //! The model never asks anybody anything and never reads a clock. What a runtime said last stays visible while the
-//! runtime is away, but nothing is called healthy that cannot be seen: see [`ReplicaStatus::Unknown`].
+//! runtime is away, but nothing is called healthy that cannot be seen: see `ReplicaStatus::Unknown`.
 
 mod crashes;
 mod memory;
