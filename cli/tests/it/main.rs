@@ -6,6 +6,7 @@
 
 mod actions;
 mod agent;
+mod engine;
 mod generated;
 mod logs;
 mod reading;
