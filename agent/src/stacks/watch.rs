@@ -18,6 +18,8 @@ use super::{Stacks, capture, convert, memory, push_bounded};
 const TICK: Duration = Duration::from_secs(5);
 /// How often each running replica is measured for its death record.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+/// A replica that only the engine can measure is measured in every so many rounds.
+const ASK_EVERY: u32 = 6;
 /// The measurements kept of a replica: five minutes.
 const SAMPLES_KEPT: usize = 30;
 /// Replicas measured at once.
@@ -47,6 +49,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sampling = JoinSet::new();
+    let mut round = 0_u32;
     loop {
         let changes = tokio::select! {
             biased;
@@ -57,7 +60,8 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
             },
             _ = tick.tick() => stacks.pass_time(),
             _ = sample.tick(), if duties.sample && sampling.is_empty() => {
-                sampling.spawn(sample_all(stacks.clone()));
+                sampling.spawn(sample_all(stacks.clone(), round));
+                round = round.wrapping_add(1);
                 continue;
             }
             Some(_) = sampling.join_next() => continue,
@@ -141,20 +145,24 @@ impl Stacks {
     }
 }
 
-/// Measures every running replica once and keeps the last minutes of each.
-async fn sample_all(stacks: Stacks) {
-    let running: Vec<ReplicaId> = {
+/// Measures every running replica once and keeps the last minutes of each. What has to be asked for is asked for in every
+/// [`ASK_EVERY`]th round only: each answer costs the engine more than all the rest costs us.
+async fn sample_all(stacks: Stacks, round: u32) {
+    let running: Vec<(ReplicaId, Option<u32>)> = {
         let state = stacks.state();
-        state
-            .model
-            .replicas()
-            .filter(|view| view.seen.state.is_up())
-            .map(|view| view.seen.id.clone())
-            .collect()
+        let up = state.model.replicas().filter(|view| view.seen.state.is_up());
+        up.map(|view| (view.seen.id.clone(), view.pid)).collect()
     };
     let runtime = &stacks.inner.runtime;
+    let asks = runtime.is_local() || round.is_multiple_of(ASK_EVERY);
     let measured: Vec<_> = stream::iter(running)
-        .map(|id| async move { runtime.stats(&id).await.map(|stats| (id, stats)) })
+        .map(|(id, pid)| async move {
+            let stats = match pid.and_then(|pid| runtime.stats_here(&id, pid)) {
+                None if asks => runtime.stats(&id).await,
+                here => here,
+            };
+            stats.map(|stats| (id, stats))
+        })
         .buffer_unordered(SAMPLERS)
         .filter_map(std::future::ready)
         .collect()

@@ -25,7 +25,7 @@ pub enum Input {
     ProcessEnded { id: ReplicaId, pid: u32 },
     /// What the compose or stack files say of services, where they can be read. Replaces what was declared for each key.
     Declared(Vec<Declared>),
-    /// A person scaled a service through zv.
+    /// A person scaled a service through zv. No runtime tells this: whoever carries the wish does.
     Scaled { key: ServiceKey, replicas: u32 },
 }
 

@@ -66,7 +66,8 @@ pub struct LocalOptions {
     pub file: PathBuf,
     /// Logs are kept here. One supervisor holds it at a time.
     pub state_dir: PathBuf,
-    /// The command line that runs [`guard::main`], before its own arguments: the path is never guessed.
+    /// The command line that runs [`guard::main`], before its own arguments: the path is never guessed. A relative
+    /// path is taken from the folder this process works in.
     pub guard: Vec<OsString>,
     /// What `${NAME}` stands for in the stack file.
     pub vars: BTreeMap<String, String>,
@@ -97,7 +98,7 @@ impl LocalRuntime {
             .map_err(|error| failed(format!("`{}`: {error}", options.state_dir.display())))?;
         let path = options.state_dir.canonicalize().map_err(|error| failed(error.to_string()))?;
         let context = Context {
-            guard: options.guard.clone(),
+            guard: absolute(&options.guard),
             logs: Arc::new(logs),
             registry: Registry::default(),
             ports: Ports::default(),
@@ -268,4 +269,15 @@ fn read(options: &LocalOptions) -> Result<StackFile, ActionError> {
         reason: error.to_string(),
     };
     file::read(&options.file, &options.vars).map_err(refused)
+}
+
+/// Replicas work in folders of their own, where a relative path would lead elsewhere.
+fn absolute(guard: &[OsString]) -> Vec<OsString> {
+    let mut guard = guard.to_vec();
+    if let Some(program) = guard.first_mut().filter(|program| program.as_encoded_bytes().contains(&b'/'))
+        && let Ok(path) = std::path::absolute(&*program)
+    {
+        *program = path.into();
+    }
+    guard
 }

@@ -98,10 +98,7 @@ impl Model {
 
     /// Returns every service, by stack and name.
     pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
-        self.services
-            .iter()
-            .filter(|(_, facts)| !facts.replicas.is_empty())
-            .filter_map(|(key, _)| self.service(key))
+        self.services.iter().filter(|(_, facts)| facts.is_listed()).filter_map(|(key, _)| self.service(key))
     }
 
     /// Returns one service with its replicas, by number.
@@ -139,7 +136,7 @@ impl Model {
         let mut changes = Changes::default();
         match input {
             Input::Up { kind, version, api_version } => {
-                self.up(now, RuntimeState::Up { kind, version, api_version }, &mut changes)
+                self.up(now, RuntimeState::Up { kind, version, api_version }, &mut changes);
             }
             Input::Down { reason } => self.down(now, reason, &mut changes),
             Input::Listed(seen) => self.list(now, seen, &mut changes),
@@ -389,33 +386,48 @@ impl Model {
         let mut all = Vec::with_capacity(touched.len() + out.len());
         for key in touched {
             let Some(facts) = self.services.get_mut(&key) else { continue };
-            if facts.replicas.is_empty() {
-                if facts.announced {
-                    all.push(Change::ServiceGone(key.clone()));
-                }
-                self.remembered.forget(&key);
-                // What a file declares is kept for the day its replicas come back.
-                let declared = facts.declared.take();
-                let scaled_before_the_first = facts.scaled.filter(|_| !facts.announced);
-                if declared.is_none() && scaled_before_the_first.is_none() {
-                    self.services.remove(&key);
-                } else {
-                    *facts = Facts { declared, scaled: scaled_before_the_first, ..Facts::default() };
-                }
-                continue;
+            if facts.is_listed() {
+                facts.announced = true;
+                let replicas = &self.replicas;
+                facts
+                    .replicas
+                    .sort_by_key(|id| replicas.get(id).map(|t| (t.seen.one_off, t.seen.number, id.clone())));
+                all.push(Change::Service(key));
+            } else {
+                all.extend(self.drop_service(&key));
+                all.extend(self.drop_leftovers(&key.stack));
             }
-            facts.announced = true;
-            let replicas = &self.replicas;
-            facts
-                .replicas
-                .sort_by_key(|id| replicas.get(id).map(|t| (t.seen.one_off, t.seen.number, id.clone())));
-            all.push(Change::Service(key));
         }
         all.extend(out);
         if memory {
             all.push(Change::Memory);
         }
         all
+    }
+}
+
+/// Services that have no replica any more.
+impl Model {
+    /// Forgets a service but for what a file declares of it and what was wished before its first replica.
+    fn drop_service(&mut self, key: &ServiceKey) -> Option<Change> {
+        let mut facts = self.services.remove(key)?;
+        self.remembered.forget(key);
+        let declared = facts.declared.take();
+        let scaled = facts.scaled.filter(|_| !facts.announced);
+        if declared.is_some() || scaled.is_some() {
+            self.services.insert(key.clone(), Facts { declared, scaled, ..Facts::default() });
+        }
+        facts.announced.then(|| Change::ServiceGone(key.clone()))
+    }
+
+    /// What was scaled to none goes with the last replica of its stack: the project was removed.
+    fn drop_leftovers(&mut self, stack: &str) -> Vec<Change> {
+        let of_stack = || self.services.iter().filter(|(key, _)| *key.stack == *stack);
+        if of_stack().any(|(_, facts)| !facts.replicas.is_empty()) {
+            return Vec::new();
+        }
+        let left: Vec<ServiceKey> = of_stack().map(|(key, _)| key.clone()).collect();
+        left.iter().filter_map(|key| self.drop_service(key)).collect()
     }
 }
 

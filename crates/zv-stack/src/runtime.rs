@@ -57,6 +57,11 @@ pub enum ActionError {
 }
 
 impl Runtime {
+    /// Says whether it runs processes of this host.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Runtime::Local(_))
+    }
+
     /// Watches: connects, reports, reconnects with back-off, for as long as the stream is polled. Call it once.
     pub fn watch(&self) -> BoxStream<'static, Input> {
         match self {
@@ -73,7 +78,16 @@ impl Runtime {
         }
     }
 
-    /// Measures one replica once.
+    /// Measures a container through its own control group, without a word to the engine; `pid` is its first process.
+    /// Absent where this host does not run it, or it cannot be seen.
+    pub fn stats_here(&self, id: &ReplicaId, pid: u32) -> Option<Stats> {
+        match self {
+            Runtime::Docker(_) => crate::stats::of_container(id.as_str(), pid, crate::clock::now()),
+            Runtime::Local(_) => None,
+        }
+    }
+
+    /// Measures one replica once, by asking for it.
     pub async fn stats(&self, id: &ReplicaId) -> Option<Stats> {
         match self {
             Runtime::Docker(docker) => docker.stats(id).await,

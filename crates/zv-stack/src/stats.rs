@@ -46,6 +46,16 @@ pub fn of_container_pid(pid: u32, at: DateTime<Utc>) -> Option<Stats> {
     })
 }
 
+/// Measures the container `id` whose first process should be `pid`; absent where that process is another by now, or runs
+/// elsewhere.
+pub fn of_container(id: &str, pid: u32, at: DateTime<Utc>) -> Option<Stats> {
+    let groups = read_bounded(Path::new(&format!("/proc/{pid}/cgroup")), 16 * 1024)?;
+    if !groups.contains(id) {
+        return None;
+    }
+    of_container_pid(pid, at)
+}
+
 /// Measures `pid` with its descendants and the rest of its process group; absent where it no longer exists. Memory is the
 /// sum of resident sets: pages that processes share count once for each.
 pub fn of_process_tree(pid: u32, at: DateTime<Utc>) -> Option<Stats> {

@@ -1,3 +1,5 @@
+//! Spans, sizes and addresses as people write them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Documents held against the schema, with all their mistakes.
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Who is let in, by where they come from and what they bring.
+
 use super::*;
 
 const TOKEN: &str = "0123456789abcdef";

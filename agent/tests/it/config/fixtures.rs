@@ -1,3 +1,5 @@
+//! Every file in `tests/config` with the mistakes it is named after.
+
 use std::path::Path;
 
 use zv_agent::config::load;

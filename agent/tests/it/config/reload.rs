@@ -1,3 +1,5 @@
+//! What a reload applies, and what it refuses.
+
 use zv_agent::config::{Config, Setting, diff, load};
 
 use super::{of_file, sound, written};

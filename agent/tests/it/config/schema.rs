@@ -1,3 +1,5 @@
+//! The committed schema is the one the code has.
+
 use zv_agent::config::schema;
 
 use super::is_blessing;

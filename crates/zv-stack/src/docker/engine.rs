@@ -147,6 +147,12 @@ impl Engine {
         decode(&self.call(Method::GET, path, None, within).await?)
     }
 
+    /// Asks for an answer that is not one JSON value.
+    pub(super) async fn get_text(&self, path: &str, within: Duration) -> Result<String, ApiError> {
+        let answer = self.call(Method::GET, path, None, within).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     /// Sends JSON and returns the JSON answer.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
@@ -212,7 +218,7 @@ pub(super) fn escape(value: &str) -> String {
     for byte in value.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                escaped.push(char::from(byte))
+                escaped.push(char::from(byte));
             }
             other => write!(escaped, "%{other:02X}").expect("writing to a string cannot fail"),
         }

@@ -46,9 +46,9 @@ async fn open(inner: &Inner, id: ReplicaId, range: LogRange) -> Result<Reader, L
     let engine = inner.engine().await.map_err(unreachable)?;
     let path = format!("/containers/{}/json", id.as_str());
     let inspected = engine.get::<ContainerInspectResponse>(&path, ANSWER_TIMEOUT).await;
-    let inspected = inspected.map_err(|error| explain(error, &id, None))?;
+    let inspected = inspected.map_err(|error| explain(&error, &id, None))?;
     let tty = inspected.config.as_ref().and_then(|config| config.tty).unwrap_or(false);
-    let body = request(&engine, &id, range).await.map_err(|error| explain(error, &id, Some(&inspected)))?;
+    let body = request(&engine, &id, range).await.map_err(|error| explain(&error, &id, Some(&inspected)))?;
     Ok(Reader {
         body,
         joiner: Joiner::new(tty),
@@ -80,9 +80,9 @@ async fn request(
 }
 
 /// Says why a log cannot be read; a driver that keeps nothing is named.
-fn explain(error: ApiError, id: &ReplicaId, inspected: Option<&ContainerInspectResponse>) -> LogError {
+fn explain(error: &ApiError, id: &ReplicaId, inspected: Option<&ContainerInspectResponse>) -> LogError {
     let driver = inspected.and_then(|all| all.host_config.as_ref()?.log_config.as_ref()?.typ.as_deref());
-    match (&error, driver) {
+    match (error, driver) {
         _ if error.is_gone() => LogError::Gone(id.clone()),
         (ApiError::Status { status: 400.., message }, Some(driver))
             if message.contains("does not support reading") =>

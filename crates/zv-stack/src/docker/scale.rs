@@ -89,7 +89,7 @@ fn remember(templates: &mut Templates, key: &ServiceKey, template: Option<Value>
             templates.insert(key.clone(), template);
         }
         Some(_) => {
-            tracing::warn!(service.name = %key, "too many services without replicas to remember this one")
+            tracing::warn!(service.name = %key, "too many services without replicas to remember this one");
         }
         None => {
             templates.remove(key);

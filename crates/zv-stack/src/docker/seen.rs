@@ -44,9 +44,9 @@ fn place(name: &str, labels: &HashMap<String, String>) -> Place {
 
 /// Reads an entry of the list; `None` where it has no id.
 pub(super) fn from_summary(summary: &ContainerSummary) -> Option<Seen> {
-    let name = summary.names.iter().flatten().map(|name| name.trim_start_matches('/'));
+    let mut names = summary.names.iter().flatten().map(|name| name.trim_start_matches('/'));
     // A linked container has names under others, too: its own has no further slash.
-    let name = name.filter(|name| !name.contains('/')).next().unwrap_or_default();
+    let name = names.find(|name| !name.contains('/')).unwrap_or_default();
     let empty = HashMap::new();
     let place = place(name, summary.labels.as_ref().unwrap_or(&empty));
     Some(Seen {
@@ -166,7 +166,7 @@ fn health(state: &ContainerState) -> Health {
     let runs = health.log.as_deref().unwrap_or_default();
     let log = runs[runs.len().saturating_sub(Check::KEPT)..].iter().filter_map(|run| {
         let output = run.output.as_deref().unwrap_or_default();
-        let output = &output[..output.floor_char_boundary(Check::OUTPUT_LIMIT)];
+        let output = head(output, Check::OUTPUT_LIMIT);
         Some(Check {
             at: run.start?,
             exit_code: run.exit_code.unwrap_or(-1),
@@ -178,6 +178,12 @@ fn health(state: &ContainerState) -> Health {
         failing_streak: health.failing_streak.and_then(|streak| u32::try_from(streak).ok()).unwrap_or(0),
         log: log.collect(),
     }
+}
+
+/// Returns as many whole characters as fit into `limit` bytes.
+fn head(text: &str, limit: usize) -> &str {
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Parses the engine's time; its zero means never.

@@ -17,6 +17,9 @@ use super::guard;
 /// The variable that marks every process of a replica, whoever adopts it.
 pub(super) const MARK: &str = "ZV_REPLICA";
 
+/// The agent's own secret, which no replica is to inherit.
+const AGENT_TOKEN: &str = "ZV_TOKEN";
+
 /// What to run under a guard.
 #[derive(Debug)]
 pub(super) struct Order<'a> {
@@ -77,6 +80,7 @@ impl Process {
             .args(order.guard)
             .args(order.command)
             .envs(order.env.iter().map(|(name, value)| (name, value)))
+            .env_remove(AGENT_TOKEN)
             .env(MARK, order.mark)
             .current_dir(order.dir)
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -1,4 +1,7 @@
 //! Ends what a killed guard or supervisor left behind, found by the mark in its environment.
+//!
+//! This is the second net: a guard that lives finds every descendant without it. Only a process that emptied its
+//! environment and left its parents, and whose guard was then killed, slips through.
 
 use std::fs::File;
 use std::io::Read;

@@ -89,8 +89,9 @@ impl Joiner {
             Mode::Terminal { line, length } => {
                 while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
                     keep(line, length, &bytes[..end]);
-                    joined.push(terminal_line(line, *length));
-                    (line.clear(), *length = 0);
+                    terminal_lines(line, *length, joined);
+                    line.clear();
+                    *length = 0;
                     bytes = &bytes[end + 1..];
                 }
                 keep(line, length, bytes);
@@ -111,8 +112,9 @@ impl Joiner {
             }
             Mode::Terminal { line, length } => {
                 if !line.is_empty() {
-                    joined.push(terminal_line(line, *length));
-                    (line.clear(), *length = 0);
+                    terminal_lines(line, *length, joined);
+                    line.clear();
+                    *length = 0;
                 }
             }
         }
@@ -297,17 +299,34 @@ fn keep(line: &mut Vec<u8>, length: &mut usize, bytes: &[u8]) {
 }
 
 /// Takes the timestamps out of a terminal's line.
-fn terminal_line(raw: &[u8], length: usize) -> Joined {
-    let stamp = stamp_length(raw).unwrap_or(0);
-    let (first, mut rest) = raw.split_at(stamp);
-    let mut line = Line { at: parse_stamp(first), ..Line::default() };
-    while rest.len() > PIECE {
-        let Some((end, stamp)) = next_stamp(rest, first) else { break };
-        line.add(&rest[..end]);
-        rest = &rest[end + stamp..];
+fn terminal_lines(raw: &[u8], length: usize, joined: &mut Vec<Joined>) {
+    let cut = length > raw.len();
+    let mut raw = Some(raw);
+    while let Some(bytes) = raw {
+        let stamp = stamp_length(bytes).unwrap_or(0);
+        let (first, mut rest) = bytes.split_at(stamp);
+        let mut line = Line { at: parse_stamp(first), ..Line::default() };
+        let mut pieces = 0;
+        while rest.len() > PIECE
+            && let Some((end, stamp)) = next_stamp(rest, first)
+        {
+            line.add(&rest[..end]);
+            rest = &rest[end + stamp..];
+            pieces += 1;
+        }
+        let end = if pieces > 0 { lost_line_end(rest) } else { None };
+        let (last, next) = end.map_or((rest, None), |end| (&rest[..end], Some(&rest[end..])));
+        line.add(last);
+        joined.push(finished(Output::Stdout, line.at, line.bytes, line.cut || cut && next.is_none()));
+        raw = next;
     }
-    line.add(rest);
-    finished(Output::Stdout, line.at, line.bytes, line.cut || length > raw.len())
+}
+
+/// Finds where the next line begins: Docker 20.10 with the driver `local` drops the line end of a line in pieces, all
+/// but the carriage return that the terminal put before it.
+fn lost_line_end(last: &[u8]) -> Option<usize> {
+    let returns = last.iter().enumerate().filter(|(_, byte)| **byte == b'\r').map(|(at, _)| at + 1);
+    returns.into_iter().find(|after| stamp_length(&last[*after..]).is_some())
 }
 
 /// Finds the timestamp after the first piece: right at its end, or the line's own somewhat later, where bytes that are

@@ -350,10 +350,11 @@ impl Tracked {
     pub(super) fn runtime_lost(&mut self) -> Noted {
         self.certain = false;
         let mut noted = Noted { changed: true, ..Noted::default() };
-        if self.ended_pid.is_some() && !self.death_told {
-            if let Some(exit) = self.exit().cloned() {
-                self.tell_death(&exit, false, &mut noted);
-            }
+        if self.ended_pid.is_some()
+            && !self.death_told
+            && let Some(exit) = self.exit().cloned()
+        {
+            self.tell_death(&exit, false, &mut noted);
         }
         noted
     }

@@ -33,6 +33,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Says whether it is a service to be shown: it has replicas, or a person wants it to have none for now.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.replicas.is_empty() || (self.announced && self.scaled == Some(0))
+    }
+
     /// Follows deploys: another configuration begins the count anew. Says whether it did.
     pub(super) fn note_deploy(&mut self, seen: &Seen) -> bool {
         let is_older = self.deployed_at.is_some_and(|at| seen.created_at.is_none_or(|created| created < at));
@@ -130,7 +135,7 @@ struct Tally {
 impl Tally {
     fn verdict(&self, desired: u32) -> ServiceStatus {
         if self.all == 0 {
-            return ServiceStatus::Finished;
+            return if desired == 0 { ServiceStatus::Stopped } else { ServiceStatus::Finished };
         }
         if self.unknown > 0 {
             // What the kernel told us is known; the rest is not, and not knowing is not being down.

@@ -320,6 +320,26 @@ fn fewer_by_a_persons_hand_is_no_outage_but_a_swept_away_crash_is() {
 }
 
 #[test]
+fn what_was_scaled_to_none_stays_known_until_its_stack_is_removed() {
+    let mut model = model(vec![replica("api", 1), replica("db", 1)]);
+    model.apply(at(2), Input::Scaled { key: key("api"), replicas: 0 });
+    let remove = |model: &mut Model, name: &str| {
+        model.apply(at(3), event(name, 3, EventKind::Died { code: Some(0) }));
+        model.apply(at(3), event(name, 3, EventKind::Stopped));
+        model.apply(at(3), event(name, 3, EventKind::Removed))
+    };
+    assert!(!remove(&mut model, "api-1").contains(&Change::ServiceGone(key("api"))));
+    let view = model.service(&key("api")).unwrap();
+    assert_eq!((view.status, view.desired.replicas, view.replicas.len()), (ServiceStatus::Stopped, 0, 0));
+    assert_eq!(model.services().count(), 2);
+    let gone = remove(&mut model, "db-1");
+    assert!(
+        gone.contains(&Change::ServiceGone(key("api"))) && gone.contains(&Change::ServiceGone(key("db")))
+    );
+    assert_eq!(model.services().count(), 0);
+}
+
+#[test]
 fn a_removed_project_is_gone_and_no_outage() {
     let mut model = model(vec![replica("api", 1)]);
     model.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(0) }));

@@ -86,7 +86,6 @@ pub(crate) struct Board {
     pub(crate) seen: BTreeMap<ReplicaId, Seen>,
     pub(crate) events: Vec<Event>,
     pub(crate) declared: Vec<Declared>,
-    pub(crate) scaled: Vec<(ServiceKey, u32)>,
 }
 
 impl Board {
@@ -111,8 +110,7 @@ impl Board {
                 self.events.push(*event);
             }
             Input::Declared(declared) => self.declared = declared,
-            Input::Scaled { key, replicas } => self.scaled.push((key, replicas)),
-            Input::ProcessEnded { .. } => {}
+            Input::Scaled { .. } | Input::ProcessEnded { .. } => {}
         }
     }
 

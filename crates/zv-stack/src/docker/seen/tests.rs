@@ -1,3 +1,5 @@
+//! Lists, inspections and events as engines write them.
+
 use serde_json::json;
 
 use super::*;

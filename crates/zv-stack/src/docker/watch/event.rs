@@ -18,13 +18,15 @@ use crate::model::ReplicaId;
 
 /// How far back the engine is asked: it keeps its last 256 events.
 const BACK: i64 = 60 * 60;
+const SECOND: i64 = 1_000_000_000;
 /// The longest event that is read.
 const EVENT_LIMIT: usize = 1024 * 1024;
 /// What is subscribed to. The runs of health checks are events, too, and many: they are left out at the source.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "create",
     "start",
     "die",
+    "kill",
     "oom",
     "stop",
     "pause",
@@ -39,8 +41,25 @@ const ACTIONS: [&str; 12] = [
 /// A subscription.
 pub(super) struct Events {
     pub(super) stream: BoxStream<'static, Result<Message, String>>,
-    /// The engine's own time as the subscription began, in whole seconds; 0 where it did not say.
-    pub(super) began: i64,
+    pub(super) began: Began,
+}
+
+/// When a subscription began, by the engine's clock, in nanoseconds. The engine tells whole seconds only: the host's own
+/// clock narrows that down, but may differ by a little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Began {
+    /// Not before this; what happened earlier is history.
+    pub(super) earliest: i64,
+    /// Most likely then: what happened later is new.
+    pub(super) likely: i64,
+}
+
+impl Began {
+    fn new(date: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let now = now.timestamp_nanos_opt().unwrap_or(0);
+        let earliest = date.and_then(|date| date.timestamp_nanos_opt()).unwrap_or(now - SECOND);
+        Self { earliest, likely: now.clamp(earliest, earliest + SECOND) }
+    }
 }
 
 /// One event of a container.
@@ -63,12 +82,12 @@ impl Message {
 
 /// Subscribes. Once this returns, nothing that happens is missed.
 pub(super) async fn subscribe(engine: Arc<Engine>) -> Result<Events, ApiError> {
-    let filters = serde_json::json!({"type": ["container"], "event": ACTIONS}).to_string();
-    let since = crate::clock::now().timestamp() - BACK;
-    let path = format!("/events?since={since}&filters={}", escape(&filters));
+    let now = crate::clock::now();
+    // The engine subscribes just after it has sent the head of its answer: what happens in between it keeps.
+    let path = format!("/events?since={}&filters={}", now.timestamp() - BACK, filters());
     let response = engine.open(&path, PING_TIMEOUT).await?;
     let date = response.headers().get(hyper::header::DATE).and_then(|date| date.to_str().ok());
-    let began = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map_or(0, |at| at.timestamp());
+    let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc());
     let body = response.into_body().into_data_stream().map_err(std::io::Error::other);
     let lines = FramedRead::new(StreamReader::new(body), LinesCodec::new_with_max_length(EVENT_LIMIT));
     let messages = lines.filter_map(|line| {
@@ -77,7 +96,24 @@ pub(super) async fn subscribe(engine: Arc<Engine>) -> Result<Events, ApiError> {
             Err(error) => Some(Err(format!("the stream of events broke off: {error}"))),
         })
     });
-    Ok(Events { stream: messages.boxed(), began })
+    Ok(Events { stream: messages.boxed(), began: Began::new(date, now) })
+}
+
+/// Asks for what happened before the subscription began. What cannot be had only costs knowing who stopped a container.
+pub(super) async fn history(engine: Arc<Engine>, began: Began) -> Vec<Message> {
+    let until = began.earliest / SECOND;
+    let path = format!("/events?since={}&until={until}&filters={}", until - BACK, filters());
+    match engine.get_text(&path, PING_TIMEOUT).await {
+        Ok(text) => text.lines().filter_map(|line| parse(line).ok().flatten()).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the engine does not tell what happened before");
+            Vec::new()
+        }
+    }
+}
+
+fn filters() -> String {
+    escape(&serde_json::json!({"type": ["container"], "event": ACTIONS}).to_string())
 }
 
 #[derive(Deserialize)]
@@ -112,6 +148,7 @@ fn parse(line: &str) -> Result<Option<Message>, serde_json::Error> {
         "create" => Some(EventKind::Created),
         "start" => Some(EventKind::Started { pid: None }),
         "die" => Some(EventKind::Died { code: attribute("exitCode").and_then(|code| code.parse().ok()) }),
+        "kill" => Some(EventKind::Killed),
         "oom" => Some(EventKind::OutOfMemory),
         "stop" => Some(EventKind::Stopped),
         "pause" => Some(EventKind::Paused),
@@ -147,6 +184,15 @@ mod tests {
         assert_eq!(kind("update"), Some(None));
         assert_eq!(kind("exec_start: /check"), None);
         assert_eq!(kind("attach"), None);
+    }
+
+    #[test]
+    fn the_hosts_clock_narrows_the_beginning_down_within_the_engines_second() {
+        let at = |nanos| DateTime::from_timestamp_nanos(nanos);
+        let began = |now| Began::new(Some(at(10 * SECOND)), at(now));
+        assert_eq!(began(10 * SECOND + 5), Began { earliest: 10 * SECOND, likely: 10 * SECOND + 5 });
+        assert_eq!(began(99 * SECOND).likely, 11 * SECOND);
+        assert_eq!(began(SECOND).likely, 10 * SECOND);
     }
 
     #[test]

@@ -28,15 +28,20 @@ enum Running {
 }
 
 impl Inspections {
-    /// Asks for an inspection after `delay`; one that waits already keeps its place, a running one is repeated.
+    /// Asks for an inspection after `delay`; one that waits already goes no later, a running one is repeated.
     pub(super) fn request(&mut self, id: &ReplicaId, now: Instant, delay: Duration) {
         let at = now + delay;
         if let Some(running) = self.running.get_mut(id) {
             *running = Running::Again(at);
-        } else if !self.due.contains_key(id) {
-            self.due.insert(id.clone(), at);
-            self.queue.insert((at, id.clone()));
+            return;
         }
+        match self.due.get(id) {
+            Some(due) if *due <= at => return,
+            Some(due) => self.queue.remove(&(*due, id.clone())),
+            None => false,
+        };
+        self.due.insert(id.clone(), at);
+        self.queue.insert((at, id.clone()));
     }
 
     /// Makes sure that no answer about the container counts any more.

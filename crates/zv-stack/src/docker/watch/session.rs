@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
-use super::event::{Events, Message};
+use super::event::{self, Began, Events, Message};
 use super::inspections::Inspections;
 use super::known::{Known, Listing};
 use super::{Closed, Watcher};
@@ -34,7 +34,7 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// An inspection that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Listed = (u64, Result<Vec<ContainerSummary>, ApiError>);
+type Listed = (u64, Result<Vec<ContainerSummary>, ApiError>, Vec<Message>);
 type Inspected = (ReplicaId, Result<Option<Seen>, ApiError>);
 
 pub(super) struct Session<'w> {
@@ -48,11 +48,10 @@ pub(super) struct Session<'w> {
     ping: BoxFuture<'static, Result<(), ApiError>>,
     /// What came before the first list: history, and what happened meanwhile.
     past: Option<Past>,
-    /// Older events are history, in the engine's nanoseconds.
-    began: i64,
+    began: Began,
 }
 
-/// Events from before the first list: the list is the truth, they only tell who was stopped on purpose.
+/// Events that the list already reflects, or may: they only tell who was stopped on purpose, and what to look at.
 #[derive(Default)]
 struct Past {
     /// When a container was stopped, if it was not started since.
@@ -80,7 +79,7 @@ impl<'w> Session<'w> {
             next_list: Instant::now(),
             ping,
             past: Some(Past::default()),
-            began: events.began.saturating_mul(1_000_000_000),
+            began: events.began,
         }
     }
 
@@ -120,15 +119,16 @@ impl<'w> Session<'w> {
                 Err(error) => return Ok(Turn::Ends(error.to_string())),
             },
             Some((id, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answer(id, answer).await?,
-            (began, listed) = async { self.list.as_mut().expect("guarded").await }, if self.list.is_some() => {
+            (began, listed, history) = async { self.list.as_mut().expect("guarded").await }, if self.list.is_some() => {
                 self.list = None;
                 match listed {
-                    Ok(listed) => self.listed(began, listed).await?,
+                    Ok(listed) => self.listed(began, listed, &history).await?,
                     Err(error) => return Ok(Turn::Ends(refused("GET /containers/json", &error))),
                 }
             }
             () = sleep_until(self.next_list), if self.list.is_none() => {
-                self.list = Some(Box::pin(list(Arc::clone(&self.engine), self.known.list_begins())));
+                let history = self.past.is_some().then_some(self.began);
+                self.list = Some(Box::pin(list(Arc::clone(&self.engine), self.known.list_begins(), history)));
             }
             () = sleep_until(due.unwrap_or(now)), if due.is_some() => {}
             declared = self.watcher.files.changed() => self.watcher.emit(Input::Declared(declared)).await?,
@@ -140,12 +140,19 @@ impl<'w> Session<'w> {
         if !self.is_wanted(message.attributes.get(label::PROJECT)) {
             return Ok(());
         }
-        if let Some(past) = &mut self.past {
-            past.take(&message, self.began);
+        if message.nanos < self.began.earliest {
             return Ok(());
         }
-        if message.nanos < self.began {
+        if let Some(past) = &mut self.past {
+            past.take(&message);
+            past.fresh.insert(message.id);
             return Ok(());
+        }
+        if message.nanos < self.began.likely {
+            let mut past = Past::default();
+            past.take(&message);
+            past.fresh.insert(message.id);
+            return self.settle(past).await;
         }
         let id = message.id.clone();
         let removed = message.kind == Some(EventKind::Removed);
@@ -170,7 +177,12 @@ impl<'w> Session<'w> {
         self.watcher.emit(Input::Happened(Box::new(event))).await
     }
 
-    async fn listed(&mut self, began: u64, containers: Vec<ContainerSummary>) -> Result<(), Closed> {
+    async fn listed(
+        &mut self,
+        began: u64,
+        containers: Vec<ContainerSummary>,
+        history: &[Message],
+    ) -> Result<(), Closed> {
         self.next_list = Instant::now() + LIST_EVERY;
         let projects = &self.watcher.inner.options.projects;
         let project =
@@ -188,7 +200,15 @@ impl<'w> Session<'w> {
         self.watcher.pids.retain(|id| known.contains(id));
         self.watcher.emit(Input::Listed(all)).await?;
         match self.past.take() {
-            Some(past) => self.settle(past).await,
+            Some(since) => {
+                let mut past = Past::default();
+                for message in history {
+                    past.take(message);
+                }
+                past.stopped.extend(since.stopped);
+                past.fresh = since.fresh;
+                self.settle(past).await
+            }
             None => Ok(()),
         }
     }
@@ -244,7 +264,7 @@ impl<'w> Session<'w> {
 }
 
 impl Past {
-    fn take(&mut self, message: &Message, began: i64) {
+    fn take(&mut self, message: &Message) {
         match message.kind {
             Some(EventKind::Stopped) => {
                 self.stopped.insert(message.id.clone(), Some((message.nanos, message.at())));
@@ -253,9 +273,6 @@ impl Past {
                 self.stopped.insert(message.id.clone(), None);
             }
             _ => {}
-        }
-        if message.nanos >= began {
-            self.fresh.insert(message.id.clone());
         }
     }
 }
@@ -292,9 +309,18 @@ fn ping(engine: Arc<Engine>) -> BoxFuture<'static, Result<(), ApiError>> {
     })
 }
 
-async fn list(engine: Arc<Engine>, began: u64) -> Listed {
+/// Lists all containers; the first time, history is asked for beside it.
+async fn list(engine: Arc<Engine>, began: u64, history: Option<Began>) -> Listed {
     let options = ListContainersOptionsBuilder::new().all(true).build();
-    (began, within(ANSWER_TIMEOUT, engine.docker.list_containers(Some(options))).await)
+    let listing = within(ANSWER_TIMEOUT, engine.docker.list_containers(Some(options)));
+    let asking = async {
+        match history {
+            Some(subscribed) => event::history(Arc::clone(&engine), subscribed).await,
+            None => Vec::new(),
+        }
+    };
+    let (listed, history) = tokio::join!(listing, asking);
+    (began, listed, history)
 }
 
 async fn inspect(engine: Arc<Engine>, id: ReplicaId) -> Inspected {

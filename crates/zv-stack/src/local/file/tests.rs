@@ -1,3 +1,5 @@
+//! Stack files, sound ones and each kind of mistake.
+
 use super::*;
 
 fn vars() -> BTreeMap<String, String> {

@@ -1,3 +1,5 @@
+//! Captured lines over rotation, crashes and a slow disk.
+
 use std::fs::OpenOptions;
 use std::io::Write;
 

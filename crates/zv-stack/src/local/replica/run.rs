@@ -98,17 +98,10 @@ impl Replica {
         let (mut process, outputs) = Process::spawn(&order).map_err(|error| NotStarted::because(&error))?;
         self.shared.tap.begin();
         let captures = self.capture(outputs);
-        let word = tokio::time::timeout(START_WAIT, process.next()).await;
-        let pid = match word {
-            Ok(Some(Word::Started { pid })) => pid,
-            outcome => {
-                let failed = match outcome {
-                    Ok(Some(Word::Failed { code, reason })) => (code, reason),
-                    Ok(_) => (NOT_STARTED, "the guard ended before the command was started".to_owned()),
-                    Err(_) => (NOT_STARTED, format!("the command was not started within {START_WAIT:?}")),
-                };
+        let pid = match first_word(&mut process).await {
+            Ok(pid) => pid,
+            Err((code, reason)) => {
                 process.kill().await;
-                let (code, reason) = failed;
                 return Err(NotStarted { code, reason, left: Some((process, captures)) });
             }
         };
@@ -284,6 +277,16 @@ impl Running {
             self.next_measure = Some(self.next_measure.map_or(at, |earlier| earlier.min(at)));
         }
         self.process.term().await;
+    }
+}
+
+/// Waits until the command runs; otherwise says why it does not.
+async fn first_word(process: &mut Process) -> Result<u32, (i32, String)> {
+    match tokio::time::timeout(START_WAIT, process.next()).await {
+        Ok(Some(Word::Started { pid })) => Ok(pid),
+        Ok(Some(Word::Failed { code, reason })) => Err((code, reason)),
+        Ok(_) => Err((NOT_STARTED, "the guard ended before the command was started".to_owned())),
+        Err(_) => Err((NOT_STARTED, format!("the command was not started within {START_WAIT:?}"))),
     }
 }
 

@@ -1,3 +1,5 @@
+//! One replica through its lives.
+
 use std::collections::BTreeMap;
 
 use super::*;

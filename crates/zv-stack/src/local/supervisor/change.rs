@@ -39,7 +39,6 @@ impl Supervisor {
             let _gave_up = reply.send(Err(error));
             return;
         }
-        self.send(Input::Scaled { key: key.clone(), replicas }).await;
         let pending = self.bring_to(&key.service, replicas).await;
         self.answer_when_done(pending, reply);
     }

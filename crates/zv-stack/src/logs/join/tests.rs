@@ -1,3 +1,5 @@
+//! Lines out of pieces, however they are chopped.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -188,4 +190,17 @@ fn a_frame_without_a_timestamp_is_kept() {
             Joined::Line { output: Output::Stdout, at: None, text: text.trim_end().into(), cut: false };
         assert_eq!(joined, [line]);
     }
+}
+
+#[test]
+fn a_line_end_that_the_engine_lost_is_found() {
+    let long = Written { output: Output::Stdout, text: vec![b'x'; 2 * PIECE + 9], second: 1 };
+    let next = Written { output: Output::Stdout, text: b"next".to_vec(), second: 9 };
+    let mut raw = terminal(&[long.clone(), long.clone(), next.clone()]);
+    let mut kept = 0;
+    raw.retain(|byte| {
+        kept += usize::from(*byte == b'\n');
+        *byte != b'\n' || kept == 3
+    });
+    check_all(true, &raw, &[], &[long.clone(), long, next]);
 }

@@ -1,3 +1,5 @@
+//! Files of cgroup v1 and v2 as kernels write them.
+
 use super::*;
 
 const V1_MOUNTS: &str = "\

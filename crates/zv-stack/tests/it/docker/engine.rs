@@ -1,7 +1,7 @@
 //! An engine of a test's own, of the version under test: one that can be stopped.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command as SyncCommand, Stdio};
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -41,7 +41,9 @@ impl OwnEngine {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(at("log")).unwrap();
         let beside = self.dockerd.parent().unwrap().display();
         let child = Command::new(&self.dockerd)
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--live-restore=true"])
+            // Its own rules of the firewall would be those of the engine under test. Without the common bridge it would
+            // not do: an engine told to have none removes the other one's.
+            .args(["--iptables=false", "--ip6tables=false", "--live-restore=true"])
             .arg("--data-root")
             .arg(at("data"))
             .arg("--exec-root")
@@ -74,17 +76,25 @@ impl OwnEngine {
 
 impl Drop for OwnEngine {
     fn drop(&mut self) {
-        let Some(child) = &self.child else { return };
-        // A test that failed may leave containers: with the engine they would go on without anybody to stop them.
-        let all = std::process::Command::new("docker").args(["-H", &self.host(), "ps", "-aq"]).output();
-        let all = all.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        if !all.trim().is_empty() {
-            let remove = ["-H", &self.host(), "rm", "-f"];
-            let _ = std::process::Command::new("docker").args(remove).args(all.split_whitespace()).output();
+        if let Some(child) = &self.child {
+            // A test that failed may leave containers: they would go on without an engine to stop them.
+            let host = self.host();
+            let docker =
+                |arguments: &[&str]| SyncCommand::new("docker").args(["-H", &host]).args(arguments).output();
+            let all =
+                docker(&["ps", "-aq"]).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let all = all.unwrap_or_default();
+            if !all.trim().is_empty() {
+                let remove: Vec<_> = ["rm", "-f"].into_iter().chain(all.split_whitespace()).collect();
+                let _ = docker(&remove);
+            }
+            signal(child, rustix::process::Signal::TERM);
+            let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+            let _ = pid.map(|pid| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
         }
-        signal(child, rustix::process::Signal::TERM);
-        let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
-        let _ = pid.map(|pid| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
+        // With live-restore an engine leaves its folder mounted, and then the folder could not be removed.
+        let _ =
+            SyncCommand::new("umount").arg(self.folder.path().join("data")).stderr(Stdio::null()).status();
     }
 }
 

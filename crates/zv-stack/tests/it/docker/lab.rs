@@ -1,7 +1,6 @@
 //! A place on the engine for one test: containers under a project of its own, removed at the end.
 
 use std::process::{Command as SyncCommand, Stdio};
-use std::sync::Arc;
 
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -112,11 +111,6 @@ impl Lab {
             ..DockerOptions::default()
         };
         Runtime::Docker(DockerRuntime::new(options).unwrap())
-    }
-
-    /// Returns a test's place that is shared by tasks.
-    pub(super) fn shared(self) -> Arc<Self> {
-        Arc::new(self)
     }
 }
 

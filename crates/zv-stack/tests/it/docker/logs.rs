@@ -31,8 +31,9 @@ async fn long_lines_are_joined_with_and_without_a_terminal() {
         lab.docker(&["wait", id.as_str()]).await;
         let lines = read(&lab.runtime(), &id, ALL).await.unwrap();
         let lengths: Vec<_> = lines.iter().map(|line| (line.text.len(), line.cut)).collect();
-        assert_eq!(lengths, [(40_000, false); 3], "{options:?}");
-        assert!(lines.iter().all(|line| line.text.bytes().all(|byte| byte == b'x')), "{options:?}");
+        // `line 1 ` and the filler.
+        assert_eq!(lengths, [(40_007, false); 3], "{options:?}");
+        assert!(lines.iter().all(|line| line.text[7..].bytes().all(|byte| byte == b'x')), "{options:?}");
         assert!(lines.is_sorted_by_key(|line| line.at), "{options:?}");
         lab.docker(&["rm", id.as_str()]).await;
     }
@@ -44,7 +45,7 @@ async fn outputs_are_told_apart() {
     let id = lab.run("a", &[], &["print", "--lines", "2", "--stderr"]).await;
     lab.docker(&["wait", id.as_str()]).await;
     let lines = read(&lab.runtime(), &id, ALL).await.unwrap();
-    assert_eq!(texts(&lines), ["line 0", "line 1"]);
+    assert_eq!(texts(&lines), ["line 1", "line 2"]);
     assert!(lines.iter().all(|line| line.output == Output::Stderr && line.replica == id));
 }
 
@@ -53,7 +54,7 @@ async fn a_short_life_is_read_whole() {
     let Some(lab) = Lab::open("short").await else { return };
     let id = lab.run("a", &[], &["print", "--lines", "4", "--every-ms", "50"]).await;
     let lines = read(&lab.runtime(), &id, FOLLOW).await.unwrap();
-    assert_eq!(texts(&lines), ["line 0", "line 1", "line 2", "line 3"]);
+    assert_eq!(texts(&lines), ["line 1", "line 2", "line 3", "line 4"]);
     let lines = read(&lab.runtime(), &id, FOLLOW).await.unwrap();
     assert_eq!(lines.len(), 4, "after its end, too");
 }
@@ -66,10 +67,10 @@ async fn following_ends_with_the_process() {
         let runtime = lab.runtime();
         let mut stream = runtime.logs(&id, FOLLOW);
         let first = tokio::time::timeout(Duration::from_secs(30), stream.next()).await.unwrap();
-        assert_eq!(first.unwrap().unwrap().text, "line 0");
+        assert_eq!(first.unwrap().unwrap().text, "line 1");
         let rest = tokio::time::timeout(Duration::from_secs(30), stream.collect::<Vec<_>>()).await.unwrap();
         assert_eq!(rest.len(), 9);
-        assert_eq!(rest.last().unwrap().as_ref().unwrap().text, "line 9");
+        assert_eq!(rest.last().unwrap().as_ref().unwrap().text, "line 10");
         lab.docker(&["rm", id.as_str()]).await;
     }
 }
@@ -82,11 +83,11 @@ async fn a_point_in_time_is_kept_to_the_nanosecond() {
     let all = read(&lab.runtime(), &id, ALL).await.unwrap();
     let since = |at| LogRange { since: Some(at), ..ALL };
     let from = read(&lab.runtime(), &id, since(all[3].at)).await.unwrap();
-    assert_eq!(texts(&from), ["line 3", "line 4", "line 5"]);
+    assert_eq!(texts(&from), ["line 4", "line 5", "line 6"]);
     let after = read(&lab.runtime(), &id, since(all[3].at + TimeDelta::nanoseconds(1))).await.unwrap();
-    assert_eq!(texts(&after), ["line 4", "line 5"]);
+    assert_eq!(texts(&after), ["line 5", "line 6"]);
     let tail = read(&lab.runtime(), &id, LogRange { tail: Some(2), ..ALL }).await.unwrap();
-    assert_eq!(texts(&tail), ["line 4", "line 5"]);
+    assert_eq!(texts(&tail), ["line 5", "line 6"]);
 }
 
 #[tokio::test]

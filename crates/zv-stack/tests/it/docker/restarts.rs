@@ -11,7 +11,7 @@ use super::view::View;
 #[tokio::test]
 async fn after_restarts_nothing_is_lost_and_nothing_is_a_ghost() {
     let Some(mut engine) = OwnEngine::start(&[]).await else { return };
-    let lab = Lab::at(&engine.host(), "restarts").shared();
+    let lab = Lab::at(&engine.host(), "restarts");
     lab.images().await;
     let mut view = View::of(&lab.runtime());
     let stays = lab.run("stays", &[], &["sleep"]).await;

@@ -69,8 +69,9 @@ async fn health_is_told_as_it_turns() {
     view.event(&id, EventKind::Health(Verdict::Healthy)).await;
     view.until("the check's output", |view| {
         let details = view.replicas.get(&id).and_then(|seen| seen.details.as_ref());
-        details
-            .is_some_and(|all| all.health.log.iter().any(|run| run.output == "line 0" && run.exit_code == 0))
+        details.is_some_and(|all| {
+            all.health.log.iter().any(|run| run.output.trim_end() == "line 1" && run.exit_code == 0)
+        })
     })
     .await;
 
@@ -202,7 +203,7 @@ async fn a_death_leaves_evidence_without_secrets() {
     lab.docker(&["wait", id.as_str()]).await;
     let evidence = lab.runtime().evidence(&id).await;
     assert_eq!(evidence.exit.unwrap().code, Some(0));
-    assert_eq!((evidence.logs.len(), evidence.logs[199].text.as_str()), (200, "line 299"));
+    assert_eq!((evidence.logs.len(), evidence.logs[199].text.as_str()), (200, "line 300"));
     let inspect = evidence.inspect.unwrap().to_string();
     assert!(inspect.contains("PASSWORD=***") && !inspect.contains("hunter2"));
 

@@ -14,22 +14,18 @@ use zv_stack::{EventKind, RestartPolicy, Runtime, State};
 use super::{LocalRig, stack_file};
 use crate::rig::{DEADLINE, Plan, Rig, Watch, subject};
 
-/// Returns the processes whose environment holds the mark of a stack with this state folder's services.
-fn marked(service: &str) -> BTreeSet<u32> {
+/// Returns the processes of a stack, guards included: all that work in its folder.
+fn processes(rig: &LocalRig) -> BTreeSet<u32> {
+    let folder = rig.file().canonicalize().expect("a file").parent().expect("a folder").to_owned();
     let pids = fs::read_dir("/proc").expect("a process table").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mark = format!("ZV_REPLICA=local-demo-{service}-");
-    let bears = |pid: &u32| {
-        fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|env| String::from_utf8_lossy(&env).contains(&mark))
-    };
-    pids.filter(bears).collect()
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)).collect()
 }
 
-async fn until_none(service: &str) {
+async fn until_none(rig: &LocalRig) {
     let begun = Instant::now();
-    while !marked(service).is_empty() {
-        assert!(begun.elapsed() < DEADLINE, "still there: {:?}", marked(service));
+    while !processes(rig).is_empty() {
+        assert!(begun.elapsed() < DEADLINE, "still there: {:?}", processes(rig));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -102,10 +98,10 @@ async fn a_killed_supervisor_leaves_nothing_behind() {
     ]));
     let mut supervisor = supervise(&rig, 4);
     let grandchild = grandchildren(&rig, "orphan-c-1").await[0];
-    assert!(marked("orphan-c").contains(&grandchild));
+    assert!(processes(&rig).contains(&grandchild));
     supervisor.0.kill().expect("it runs");
     supervisor.0.wait().expect("it ends");
-    until_none("orphan-").await;
+    until_none(&rig).await;
 }
 
 #[tokio::test]
@@ -119,9 +115,9 @@ async fn a_supervisor_killed_together_with_its_guards_is_swept_up_after() {
     supervisor.0.kill().expect("it runs");
     supervisor.0.wait().expect("it ends");
     let next = supervise(&rig, 1);
-    assert!(!marked("swept").contains(&grandchild));
+    assert!(!processes(&rig).contains(&grandchild));
     drop(next);
-    until_none("swept-").await;
+    until_none(&rig).await;
 }
 
 #[tokio::test]
@@ -141,10 +137,10 @@ async fn a_killed_guard_takes_its_replica_and_grandchildren_along() {
             history[died..].iter().any(|kind| matches!(kind, EventKind::Started { .. })).then_some(())
         })
         .await;
-    let left = marked("guarded");
+    let left = processes(&rig);
     assert!(!left.contains(&pid) && !left.contains(&grandchild), "{left:?}");
     runtime.shutdown().await;
-    until_none("guarded-").await;
+    until_none(&rig).await;
 }
 
 #[tokio::test]
@@ -156,7 +152,7 @@ async fn a_replica_that_ends_takes_its_grandchildren_along() {
     let seen = watch.until_state("parent", State::Running).await;
     grandchildren(&rig, "parent-1").await;
     runtime.stop(&seen.id, None).await.expect("it stops");
-    assert_eq!(marked("parent-"), BTreeSet::new());
+    assert_eq!(processes(&rig), BTreeSet::new());
     runtime.shutdown().await;
 }
 
@@ -171,7 +167,7 @@ async fn a_dropped_stream_ends_the_stack() {
         })
         .await;
     drop(watch);
-    until_none("dropped-").await;
+    until_none(&rig).await;
 }
 
 #[tokio::test]
@@ -193,7 +189,7 @@ async fn a_health_command_that_hangs_is_ended_with_all_it_started() {
         })
         .await;
     runtime.shutdown().await;
-    until_none("hanging-").await;
+    until_none(&rig).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,69 @@
+//! What the command line takes from the environment, read once at the start. Options that clap reads for itself
+//! (`ZV_AGENT`) are not here; a secret never passes through clap, which could print it.
+
+use std::fmt;
+
+/// The variables that change what the command line does.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// `ZV_TOKEN`: the agent's token.
+    pub token: Option<String>,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE` is set, not empty and not `0`.
+    pub force_color: bool,
+    /// `TERM` is `dumb`.
+    pub dumb_terminal: bool,
+    /// `COLUMNS`: the width where the terminal does not tell its own.
+    pub columns: Option<usize>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("token", &self.token.as_ref().map(|_| "(secret)"))
+            .field("no_color", &self.no_color)
+            .field("force_color", &self.force_color)
+            .field("dumb_terminal", &self.dumb_terminal)
+            .field("columns", &self.columns)
+            .finish()
+    }
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "this module is where the binary reads the environment")]
+    pub fn read() -> Self {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Takes the variables from `lookup`. A variable that is empty counts as not set.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        Self {
+            token: set("ZV_TOKEN"),
+            no_color: set("NO_COLOR").is_some(),
+            force_color: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+            dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
+            columns: set("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let read = Environment::from_lookup(|_| Some(String::new()));
+        assert!(!read.no_color && !read.force_color && read.token.is_none() && read.columns.is_none());
+    }
+
+    #[test]
+    fn the_token_never_reaches_a_debug_print() {
+        let read = Environment::from_lookup(|name| (name == "ZV_TOKEN").then(|| "hunter2".to_owned()));
+        assert_eq!(read.token.as_deref(), Some("hunter2"));
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,13 @@
+//! The binary `zv` from outside: against an agent's real HTTP face with a scripted source, and on its own.
+#![expect(
+    clippy::unwrap_used,
+    reason = "this crate is tests; the lint spares only their bodies, not what they share"
+)]
+
+mod actions;
+mod agent;
+mod generated;
+mod logs;
+mod reading;
+mod usage;
+mod zv;
