@@ -1,5 +1,6 @@
 //! Checks that need logic, generated files and benchmarks. `cargo xtask help` lists them.
 
+mod bench;
 mod command;
 mod generate;
 mod graph;
@@ -19,6 +20,8 @@ Usage: cargo xtask COMMAND
   generate [--check]
                     writes what is made from the code (docs/cli.md, docs/zv.schema.json), or fails where it differs
   readme            runs the commands of README.md, all but the tests
+  bench agent [--containers N] [--minutes M] [--engine unix:///PATH] [--force] [--write]
+                    what the agent costs and how fast it is, beside N containers; see docs/benchmarks.md
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["generate"] => generate::run(generate::Mode::Write),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
         ["readme"] => readme::run(),
+        ["bench", "agent", rest @ ..] => bench::agent(rest),
         ["help" | "--help" | "-h"] => {
             say(HELP);
             Ok(())
