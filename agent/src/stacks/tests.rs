@@ -151,7 +151,9 @@ async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let mut jobs = JoinSet::new();
     for change in changes {
         if let zv_stack::Change::Died(death) = change {
-            jobs.spawn(capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))));
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            jobs.spawn(capture::capture(stacks.clone(), death, record, turns));
         }
     }
     assert_eq!(jobs.len(), 1);
@@ -181,7 +183,9 @@ async fn a_late_death_is_recorded_once() {
         });
         for death in deaths {
             assert!(death.late);
-            capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))).await;
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            capture::capture(stacks.clone(), death, record, turns).await;
         }
         assert_eq!(stacks.deaths(None, None, 10).await.unwrap().deaths.len(), 1);
     }

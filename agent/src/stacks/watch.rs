@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -10,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use zv_api::What;
-use zv_stack::{Change, Input, Memory, ReplicaId};
+use zv_stack::{Change, HappeningKind, Input, Memory, ReplicaId};
 
-use super::{Stacks, capture, convert, memory, push_bounded};
+use super::{STOPS_KEPT, Stacks, capture, convert, memory, push_bounded};
 
 /// How often a crash loop is looked at again.
 const TICK: Duration = Duration::from_secs(5);
@@ -74,12 +75,14 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
         for change in changes {
             match change {
                 Change::Died(death) if jobs.len() < CAPTURES_LIMIT => {
-                    jobs.spawn(capture::capture(stacks.clone(), death, Arc::clone(&turns)));
+                    let record = stacks.begin_record(&death);
+                    jobs.spawn(capture::capture(stacks.clone(), death, record, Arc::clone(&turns)));
                 }
                 Change::Died(death) => {
                     tracing::warn!(container.id = %death.id, "too many deaths at once: this one leaves no record");
                     stacks.inner.captures.send_modify(|count| *count = count.saturating_sub(1));
                 }
+                Change::Memory if stacks.inner.wishes_are_final.load(Ordering::Acquire) => {}
                 Change::Memory => saver.note(stacks.state().model.memory()),
                 Change::Service(_) | Change::ServiceGone(_) | Change::Runtime(_) | Change::Happened(_) => {}
             }
@@ -130,6 +133,9 @@ impl Stacks {
                 }
                 Change::Happened(happening) => {
                     tracing::info!(container.name = %happening.name, kind = ?happening.kind, "{}", happening.text);
+                    if let (HappeningKind::Stopped, Some(id)) = (happening.kind, &happening.replica) {
+                        push_bounded(&mut state.stops, (id.clone(), happening.at), STOPS_KEPT);
+                    }
                     self.publish(state, What::Happened { happening: convert::happening(happening) });
                 }
                 Change::Died(_) => self.inner.captures.send_modify(|count| *count += 1),

@@ -302,7 +302,7 @@ impl Model {
 
     fn declare(&mut self, declared: Vec<Declared>, changes: &mut Changes) {
         for one in declared {
-            let facts = self.services.entry(one.key.clone()).or_default();
+            let facts = self.facts(&one.key);
             if facts.declared.as_ref() != Some(&one) {
                 changes.touched.insert(one.key.clone());
                 facts.declared = Some(one);
@@ -311,7 +311,7 @@ impl Model {
     }
 
     fn scaled(&mut self, now: DateTime<Utc>, key: &ServiceKey, replicas: u32, changes: &mut Changes) {
-        let facts = self.services.entry(key.clone()).or_default();
+        let facts = self.facts(key);
         if facts.scaled.replace(replicas) == Some(replicas) {
             return;
         }
@@ -327,14 +327,14 @@ impl Model {
         });
     }
 
+    fn facts(&mut self, key: &ServiceKey) -> &mut Facts {
+        facts_of(&mut self.services, &self.remembered, key)
+    }
+
     /// Puts a replica under its service and follows the deploys and the highest count.
     fn join(&mut self, key: &ServiceKey, id: &ReplicaId, changes: &mut Changes) {
         let Some(tracked) = self.replicas.get(id) else { return };
-        let is_new = !self.services.contains_key(key);
-        let facts = self.services.entry(key.clone()).or_default();
-        if is_new {
-            self.remembered.restore(key, facts);
-        }
+        let facts = facts_of(&mut self.services, &self.remembered, key);
         if facts.replicas.contains(id) && facts.deploy.is_some() {
             return;
         }
@@ -390,17 +390,16 @@ impl Model {
         for key in touched {
             let Some(facts) = self.services.get_mut(&key) else { continue };
             if facts.replicas.is_empty() {
-                if facts.announced {
-                    all.push(Change::ServiceGone(key.clone()));
+                if !facts.announced {
+                    // Its replicas are yet to come.
+                    continue;
                 }
+                all.push(Change::ServiceGone(key.clone()));
                 self.remembered.forget(&key);
                 // What a file declares is kept for the day its replicas come back.
-                let declared = facts.declared.take();
-                let scaled_before_the_first = facts.scaled.filter(|_| !facts.announced);
-                if declared.is_none() && scaled_before_the_first.is_none() {
-                    self.services.remove(&key);
-                } else {
-                    *facts = Facts { declared, scaled: scaled_before_the_first, ..Facts::default() };
+                match facts.declared.take() {
+                    Some(declared) => *facts = Facts { declared: Some(declared), ..Facts::default() },
+                    None => drop(self.services.remove(&key)),
                 }
                 continue;
             }
@@ -429,6 +428,19 @@ impl Changes {
     fn happened(&mut self, happening: Happening) {
         self.out.push(Change::Happened(happening));
     }
+}
+
+/// Returns what is known of a service; of one that is new, what was remembered.
+fn facts_of<'a>(
+    services: &'a mut BTreeMap<ServiceKey, Facts>,
+    remembered: &Memory,
+    key: &ServiceKey,
+) -> &'a mut Facts {
+    services.entry(key.clone()).or_insert_with(|| {
+        let mut facts = Facts::default();
+        remembered.restore(key, &mut facts);
+        facts
+    })
 }
 
 fn runtime_happening(at: DateTime<Utc>, name: &str, kind: HappeningKind, text: String) -> Happening {
