@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use zv_agent::http::{
-    Drained, Face, Limits, ListenOptions, ReadRight, Readiness, Reload, Rights, SharedRights, Tls, TlsFiles, Token, bind,
-    router,
+    Drained, Face, Limits, ListenOptions, ReadRight, Readiness, Reload, Rights, SharedRights, Tls, TlsFiles,
+    Token, bind, router,
 };
 use zv_api::client::{Client, Endpoint};
 
