@@ -55,6 +55,17 @@ pub(super) async fn capture(
     stacks.keep(record).await;
 }
 
+/// Writes records that the disk did not take before.
+pub(super) async fn retry(stacks: Stacks) {
+    let retried = stacks.with_deaths(|store| {
+        let waiting = store.has_unsaved();
+        (waiting && store.retry().is_ok()).then_some(())
+    });
+    if let Some(Some(())) = retried.await {
+        tracing::info!("death records that were in memory only are on disk now");
+    }
+}
+
 impl Stacks {
     async fn is_on_record(&self, death: &Death) -> bool {
         let (id, at) = (death.id.clone(), death.exit.at);

@@ -47,7 +47,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
     let mut saver = Saver::new(stacks.inner.memory_file.clone());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sampling = JoinSet::new();
+    let (mut sampling, mut retrying) = (JoinSet::new(), JoinSet::new());
     loop {
         let changes = tokio::select! {
             biased;
@@ -56,7 +56,16 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
                 Some(input) => stacks.apply(input),
                 None => break,
             },
-            _ = tick.tick() => stacks.pass_time(),
+            _ = tick.tick() => {
+                if retrying.is_empty() {
+                    retrying.spawn(capture::retry(stacks.clone()));
+                }
+                stacks.pass_time()
+            }
+            Some(ended) = retrying.join_next() => {
+                report_panic(ended);
+                continue;
+            }
             _ = sample.tick(), if duties.sample && sampling.is_empty() => {
                 sampling.spawn(sample_all(stacks.clone()));
                 continue;
@@ -95,6 +104,8 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
         tracing::warn!(deaths = jobs.len(), "evidence was still being gathered at shutdown");
     }
     jobs.shutdown().await;
+    retrying.shutdown().await;
+    capture::retry(stacks).await;
     saver.finish().await;
 }
 
