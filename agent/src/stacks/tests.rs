@@ -142,6 +142,17 @@ async fn streams_end_when_the_agent_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_without_a_container_is_ready_as_well() {
+    let stacks = stacks_in(None);
+    let (ready, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(1), stacks.ready()), async {
+        tokio::task::yield_now().await;
+        stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
+        stacks.apply(Input::Listed(Vec::new()));
+    });
+    ready.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let stacks = stacks_in(Some(dir.path().into()));

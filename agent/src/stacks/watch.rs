@@ -113,7 +113,12 @@ impl Stacks {
     /// Feeds the model and tells the listeners what changed. Returns what else is to be done.
     pub(super) fn apply(&self, input: Input) -> Vec<Change> {
         let mut state = self.state();
+        let was_listed = state.model.is_listed();
         let changes = state.model.apply(crate::clock::now(), input);
+        if changes.is_empty() && state.model.is_listed() != was_listed {
+            // A first list of nothing changes nothing, and still is what others wait for.
+            self.inner.version.send_modify(|version| *version += 1);
+        }
         self.tell(&mut state, changes)
     }
 
