@@ -15,6 +15,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime};
 const CHANGES_KEPT: usize = 1024;
 /// The happenings kept for those who ask what was.
 const HAPPENINGS_KEPT: usize = 500;
+/// The stops on request that are kept until the deaths they caused are on record.
+const STOPS_KEPT: usize = 1024;
 /// How long a question for deaths waits for evidence that is being gathered.
 const CAPTURE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the disk may take over a death record.
@@ -61,6 +64,8 @@ struct Inner {
     /// Actions under way: they are finished even if whoever asked does not wait for it.
     /// None is begun any more once they have been taken away.
     actions: Mutex<Option<JoinSet<()>>>,
+    /// The agent is ending, and what its replicas do now is nobody's wish.
+    wishes_are_final: AtomicBool,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -75,6 +80,8 @@ struct State {
     seq: u64,
     kept: VecDeque<Arc<Change>>,
     happenings: VecDeque<Happening>,
+    /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
+    stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
     /// The last minutes of each running replica, for its death record.
     stats: BTreeMap<ReplicaId, VecDeque<Stats>>,
 }
@@ -144,11 +151,13 @@ impl Stacks {
             tracing::warn!(error = %error, "death records are kept in memory only: the store cannot be written");
         }
         let memory = memory_file.as_deref().map_or_else(Memory::default, memory::load);
+        settings.runtime.remember(&memory);
         let state = State {
             model: Model::new(memory),
             seq: 0,
             kept: VecDeque::new(),
             happenings: VecDeque::new(),
+            stops: VecDeque::new(),
             stats: BTreeMap::new(),
         };
         let inner = Inner {
@@ -161,6 +170,7 @@ impl Stacks {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             version: signal::Sender::new(0),
             actions: Mutex::new(Some(JoinSet::new())),
+            wishes_are_final: AtomicBool::new(false),
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -282,6 +292,11 @@ impl Stacks {
                 return;
             }
         }
+    }
+
+    /// Notes no wish any more: replicas that stop from now on stop because the agent ends.
+    pub(crate) fn keep_wishes_as_they_are(&self) {
+        self.inner.wishes_are_final.store(true, Ordering::Release);
     }
 
     /// Changes how many death records are kept.

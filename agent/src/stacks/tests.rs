@@ -142,6 +142,17 @@ async fn streams_end_when_the_agent_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_without_a_container_is_ready_as_well() {
+    let stacks = stacks_in(None);
+    let (ready, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(1), stacks.ready()), async {
+        tokio::task::yield_now().await;
+        stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
+        stacks.apply(Input::Listed(Vec::new()));
+    });
+    ready.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let stacks = stacks_in(Some(dir.path().into()));
@@ -151,7 +162,9 @@ async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let mut jobs = JoinSet::new();
     for change in changes {
         if let zv_stack::Change::Died(death) = change {
-            jobs.spawn(capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))));
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            jobs.spawn(capture::capture(stacks.clone(), death, record, turns));
         }
     }
     assert_eq!(jobs.len(), 1);
@@ -181,7 +194,9 @@ async fn a_late_death_is_recorded_once() {
         });
         for death in deaths {
             assert!(death.late);
-            capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))).await;
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            capture::capture(stacks.clone(), death, record, turns).await;
         }
         assert_eq!(stacks.deaths(None, None, 10).await.unwrap().deaths.len(), 1);
     }

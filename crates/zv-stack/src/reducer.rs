@@ -299,7 +299,7 @@ impl Model {
 
     fn declare(&mut self, declared: Vec<Declared>, changes: &mut Changes) {
         for one in declared {
-            let facts = self.services.entry(one.key.clone()).or_default();
+            let facts = self.facts(&one.key);
             if facts.declared.as_ref() != Some(&one) {
                 changes.touched.insert(one.key.clone());
                 facts.declared = Some(one);
@@ -308,7 +308,7 @@ impl Model {
     }
 
     fn scaled(&mut self, now: DateTime<Utc>, key: &ServiceKey, replicas: u32, changes: &mut Changes) {
-        let facts = self.services.entry(key.clone()).or_default();
+        let facts = self.facts(key);
         if facts.scaled.replace(replicas) == Some(replicas) {
             return;
         }
@@ -324,14 +324,14 @@ impl Model {
         });
     }
 
+    fn facts(&mut self, key: &ServiceKey) -> &mut Facts {
+        facts_of(&mut self.services, &self.remembered, key)
+    }
+
     /// Puts a replica under its service and follows the deploys and the highest count.
     fn join(&mut self, key: &ServiceKey, id: &ReplicaId, changes: &mut Changes) {
         let Some(tracked) = self.replicas.get(id) else { return };
-        let is_new = !self.services.contains_key(key);
-        let facts = self.services.entry(key.clone()).or_default();
-        if is_new {
-            self.remembered.restore(key, facts);
-        }
+        let facts = facts_of(&mut self.services, &self.remembered, key);
         if facts.replicas.contains(id) && facts.deploy.is_some() {
             return;
         }
@@ -393,7 +393,8 @@ impl Model {
                     .replicas
                     .sort_by_key(|id| replicas.get(id).map(|t| (t.seen.one_off, t.seen.number, id.clone())));
                 all.push(Change::Service(key));
-            } else {
+            } else if facts.announced {
+                // Otherwise its replicas are yet to come.
                 all.extend(self.drop_service(&key));
                 all.extend(self.drop_leftovers(&key.stack));
             }
@@ -441,6 +442,19 @@ impl Changes {
     fn happened(&mut self, happening: Happening) {
         self.out.push(Change::Happened(happening));
     }
+}
+
+/// Returns what is known of a service; of one that is new, what was remembered.
+fn facts_of<'a>(
+    services: &'a mut BTreeMap<ServiceKey, Facts>,
+    remembered: &Memory,
+    key: &ServiceKey,
+) -> &'a mut Facts {
+    services.entry(key.clone()).or_insert_with(|| {
+        let mut facts = Facts::default();
+        remembered.restore(key, &mut facts);
+        facts
+    })
 }
 
 fn runtime_happening(at: DateTime<Utc>, name: &str, kind: HappeningKind, text: String) -> Happening {

@@ -74,6 +74,16 @@ impl DeathStore {
         result
     }
 
+    /// Says whether there are records in memory only.
+    pub fn has_unsaved(&self) -> bool {
+        self.dir.is_some() && !self.unsaved.is_empty()
+    }
+
+    /// Tries again to write what could not be written.
+    pub fn retry(&mut self) -> io::Result<()> {
+        self.write_unsaved()
+    }
+
     /// Returns the summaries, newest first.
     pub fn list(&self) -> impl Iterator<Item = &Summary> {
         let unsaved = self.unsaved.iter().rev().map(|record| &record.summary);
@@ -279,6 +289,9 @@ mod tests {
         assert_eq!(store.read(&newest).unwrap(), Some(record(29, "x")));
         fs::remove_file(dir.path().join("file")).unwrap();
         fs::create_dir_all(&path).unwrap();
+        assert!(store.has_unsaved());
+        store.retry().unwrap();
+        assert!(!store.has_unsaved());
         store.save(record(31, "x")).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), UNSAVED_LIMIT + 1);
     }

@@ -25,6 +25,17 @@ struct Remembered {
 }
 
 impl Memory {
+    /// Returns to how many replicas a person scaled a service of this configuration.
+    pub(crate) fn scaled(&self, key: &ServiceKey, config_hash: &str) -> Option<u32> {
+        let of_it = |old: &&Remembered| old.key == *key && old.config_hash.as_deref() == Some(config_hash);
+        self.services.iter().find(of_it)?.scaled
+    }
+
+    /// Says whether a person stopped this replica.
+    pub(crate) fn is_stopped(&self, id: &ReplicaId) -> bool {
+        self.stopped.contains(id)
+    }
+
     pub(super) fn note_service(&mut self, key: &ServiceKey, facts: &Facts) {
         self.forget(key);
         let Some(config_hash) = facts.deploy.clone() else { return };
