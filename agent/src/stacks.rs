@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{broadcast, watch as signal};
+use tokio::sync::{Mutex as AsyncMutex, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
@@ -56,8 +56,8 @@ struct Inner {
     epoch: String,
     /// Locked for the time of a copy.
     state: Mutex<State>,
-    /// Locked while a record is written or read, by blocking threads only.
-    deaths: Mutex<DeathStore>,
+    /// Locked while a record is written or read: one thread at most waits for the disk, the others who ask wait here.
+    deaths: Arc<AsyncMutex<DeathStore>>,
     changes: broadcast::Sender<Arc<Change>>,
     /// Rises with every change.
     version: signal::Sender<u64>,
@@ -166,7 +166,7 @@ impl Stacks {
             memory_file,
             epoch: format!("{:x}", settings.started_at.timestamp_millis()),
             state: Mutex::new(state),
-            deaths: Mutex::new(deaths),
+            deaths: Arc::new(AsyncMutex::new(deaths)),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             version: signal::Sender::new(0),
             actions: Mutex::new(Some(JoinSet::new())),
@@ -258,11 +258,16 @@ impl Stacks {
         &self,
         act: impl FnOnce(&mut DeathStore) -> T + Send + 'static,
     ) -> Option<T> {
-        let stacks = self.clone();
-        let acting = tokio::task::spawn_blocking(move || {
-            act(&mut stacks.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        tokio::time::timeout(STORE_PATIENCE, acting).await.ok()?.ok()
+        tokio::time::timeout(STORE_PATIENCE, self.with_deaths_in_the_end(act)).await.ok()?
+    }
+
+    /// The same for as long as it takes.
+    async fn with_deaths_in_the_end<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut DeathStore) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut deaths = Arc::clone(&self.inner.deaths).lock_owned().await;
+        tokio::task::spawn_blocking(move || act(&mut deaths)).await.ok()
     }
 
     /// Says whether there is something to tell: the first list is in, or the runtime is known not to answer.

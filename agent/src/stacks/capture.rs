@@ -151,12 +151,13 @@ impl Stacks {
 
     async fn keep(&self, record: DeathRecord) {
         let name = record.summary.name.clone();
-        match self.with_deaths(move |store| store.save(record)).await {
+        // However slow the disk is: a record that nobody waits for is a lost one.
+        match self.with_deaths_in_the_end(move |store| store.save(record)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::warn!(container.name = %name, error = %error, "a death record is kept in memory only");
             }
-            None => tracing::error!(container.name = %name, "the disk does not take a death record in time"),
+            None => tracing::error!(container.name = %name, "a death record is lost: the agent is ending"),
         }
     }
 }

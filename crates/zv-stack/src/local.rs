@@ -44,7 +44,7 @@ use self::replica::{Command, Reply};
 use self::shared::{Context, Registry};
 use self::supervisor::{Ask, Supervisor};
 use crate::clock;
-use crate::death::{Evidence, LOG_LINES};
+use crate::death::{Evidence, LOG_LINES, LastLines};
 use crate::input::Input;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
@@ -202,9 +202,12 @@ impl LocalRuntime {
         // If more output comes later, the record has what there is now.
         let _timed_out = tokio::time::timeout(LAST_OUTPUT, replica.tap.ended()).await;
         let range = LogRange { since: None, tail: Some(LOG_LINES), follow: false };
-        let logs =
-            logs::follow(replica.tap.clone(), range).filter_map(async |line| line.ok()).collect().await;
-        Evidence { inspect: Some(replica.inspect()), exit: facts.exit, health, logs }
+        let mut lines = logs::follow(replica.tap.clone(), range);
+        let mut last = LastLines::default();
+        while let Some(Ok(line)) = lines.next().await {
+            last.push(line);
+        }
+        Evidence { inspect: Some(replica.inspect()), exit: facts.exit, health, logs: last.into() }
     }
 
     pub(crate) async fn start(&self, id: &ReplicaId) -> Result<(), ActionError> {

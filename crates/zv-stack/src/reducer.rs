@@ -4,6 +4,7 @@
 //! runtime is away, but nothing is called healthy that cannot be seen: see `ReplicaStatus::Unknown`.
 
 mod crashes;
+mod leftovers;
 mod memory;
 mod replica;
 mod service;
@@ -222,7 +223,7 @@ impl Model {
         }
         if !self.listed {
             self.listed = true;
-            self.remembered.keep_only(&present);
+            self.remember_what_is_left(&present, changes);
         }
     }
 
@@ -284,6 +285,7 @@ impl Model {
             // Removing what was stopped, or what still ran, is a person's wish for fewer; a crash that was swept away is not.
             if view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked {
                 facts.highest = facts.highest.saturating_sub(1);
+                changes.memory = true;
             }
         }
         let happening = tracked.happening(at, HappeningKind::Removed, "removed".to_owned());
@@ -299,10 +301,16 @@ impl Model {
 
     fn declare(&mut self, declared: Vec<Declared>, changes: &mut Changes) {
         for one in declared {
-            let facts = self.facts(&one.key);
-            if facts.declared.as_ref() != Some(&one) {
-                changes.touched.insert(one.key.clone());
-                facts.declared = Some(one);
+            let key = one.key.clone();
+            // What a file no longer says anything of must not be kept for ever.
+            let declared = Some(one).filter(|one| one.replicas.is_some() || !one.depends_on.is_empty());
+            if declared.is_none() && !self.services.contains_key(&key) {
+                continue;
+            }
+            let facts = self.facts(&key);
+            if facts.declared != declared {
+                facts.declared = declared;
+                changes.touched.insert(key);
             }
         }
     }
@@ -382,7 +390,7 @@ impl Model {
 
     /// Sorts the replicas of what was touched, drops empty services and puts the changes of services first.
     fn settle(&mut self, changes: Changes) -> Vec<Change> {
-        let Changes { touched, out, memory } = changes;
+        let Changes { touched, out, mut memory } = changes;
         let mut all = Vec::with_capacity(touched.len() + out.len());
         for key in touched {
             let Some(facts) = self.services.get_mut(&key) else { continue };
@@ -395,8 +403,8 @@ impl Model {
                 all.push(Change::Service(key));
             } else if facts.announced {
                 // Otherwise its replicas are yet to come.
-                all.extend(self.drop_service(&key));
-                all.extend(self.drop_leftovers(&key.stack));
+                memory |= self.drop_service(&key, &mut all);
+                memory |= self.drop_leftovers(&key.stack, &mut all);
             }
         }
         all.extend(out);
@@ -404,31 +412,6 @@ impl Model {
             all.push(Change::Memory);
         }
         all
-    }
-}
-
-/// Services that have no replica any more.
-impl Model {
-    /// Forgets a service but for what a file declares of it and what was wished before its first replica.
-    fn drop_service(&mut self, key: &ServiceKey) -> Option<Change> {
-        let mut facts = self.services.remove(key)?;
-        self.remembered.forget(key);
-        let declared = facts.declared.take();
-        let scaled = facts.scaled.filter(|_| !facts.announced);
-        if declared.is_some() || scaled.is_some() {
-            self.services.insert(key.clone(), Facts { declared, scaled, ..Facts::default() });
-        }
-        facts.announced.then(|| Change::ServiceGone(key.clone()))
-    }
-
-    /// What was scaled to none goes with the last replica of its stack: the project was removed.
-    fn drop_leftovers(&mut self, stack: &str) -> Vec<Change> {
-        let of_stack = || self.services.iter().filter(|(key, _)| *key.stack == *stack);
-        if of_stack().any(|(_, facts)| !facts.replicas.is_empty()) {
-            return Vec::new();
-        }
-        let left: Vec<ServiceKey> = of_stack().map(|(key, _)| key.clone()).collect();
-        left.iter().filter_map(|key| self.drop_service(key)).collect()
     }
 }
 

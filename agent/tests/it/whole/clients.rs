@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zv_api::client::{ClientError, Event, EventBody};
 use zv_api::{Action, What};
 
-use super::rig::{Agent, PATIENCE, POLITE, PROMPT, Place, kill, service, shell};
+use super::rig::{Agent, PATIENCE, PROMPT, Place, kill, service, shell};
 
 const CLIENTS: usize = 200;
 /// Far above what the agent needs, far below what unbounded queues would take.

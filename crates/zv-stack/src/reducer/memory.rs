@@ -1,6 +1,7 @@
 //! What the model must still know after the agent was restarted: people's wishes, which no engine remembers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +59,17 @@ impl Memory {
         self.services.retain(|old| old.key != *key);
     }
 
-    /// Drops what is said of replicas that no longer exist.
-    pub(super) fn keep_only(&mut self, present: &BTreeSet<ReplicaId>) {
-        self.stopped.retain(|id| present.contains(id));
+    /// Drops what is said of replicas and of stacks that no longer exist. Says whether there was any.
+    pub(super) fn keep_only(&mut self, replicas: &BTreeSet<ReplicaId>, stacks: &BTreeSet<Arc<str>>) -> bool {
+        let before = (self.stopped.len(), self.services.len());
+        self.stopped.retain(|id| replicas.contains(id));
+        self.services.retain(|old| stacks.contains(&old.key.stack));
+        before != (self.stopped.len(), self.services.len())
+    }
+
+    /// Returns the services that a person scaled to none.
+    pub(super) fn scaled_to_none(&self) -> Vec<ServiceKey> {
+        let none = self.services.iter().filter(|old| old.scaled == Some(0));
+        none.map(|old| old.key.clone()).collect()
     }
 }
