@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{Mutex as AsyncMutex, broadcast, watch as signal};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
@@ -35,6 +35,9 @@ const CHANGES_KEPT: usize = 1024;
 const HAPPENINGS_KEPT: usize = 500;
 /// The stops on request that are kept until the deaths they caused are on record.
 const STOPS_KEPT: usize = 1024;
+/// The logs that are read at once: each takes a connection to the engine for every replica in it, and reading takes no
+/// token on the host itself.
+const LOGS_AT_ONCE: usize = 64;
 /// How long a question for deaths waits for evidence that is being gathered.
 const CAPTURE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the disk may take over a death record.
@@ -66,6 +69,8 @@ struct Inner {
     actions: Mutex<Option<JoinSet<()>>>,
     /// The agent is ending, and what its replicas do now is nobody's wish.
     wishes_are_final: AtomicBool,
+    /// Logs that may be read at once.
+    log_turns: Arc<Semaphore>,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -171,6 +176,7 @@ impl Stacks {
             version: signal::Sender::new(0),
             actions: Mutex::new(Some(JoinSet::new())),
             wishes_are_final: AtomicBool::new(false),
+            log_turns: Arc::new(Semaphore::new(LOGS_AT_ONCE)),
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,

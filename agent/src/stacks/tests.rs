@@ -268,6 +268,17 @@ async fn names_are_found_or_explained() {
 }
 
 #[tokio::test]
+async fn only_so_many_logs_are_read_at_once() {
+    let stacks = stacks_in(None);
+    feed(&stacks, vec![replica("api", 1)]);
+    let query = || LogQuery { services: vec!["api".into()], follow: true, ..LogQuery::default() };
+    let mut open: Vec<_> = (0..LOGS_AT_ONCE).map(|_| stacks.logs(query(), None).ok().unwrap()).collect();
+    assert!(matches!(stacks.logs(query(), None), Err(Refusal::Unavailable(_))));
+    open.pop();
+    assert!(stacks.logs(query(), None).is_ok());
+}
+
+#[tokio::test]
 async fn a_misspelt_service_has_no_log() {
     let stacks = stacks_in(None);
     feed(&stacks, vec![replica("api", 1)]);
