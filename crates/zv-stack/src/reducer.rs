@@ -405,6 +405,8 @@ impl Model {
                 // Otherwise its replicas are yet to come.
                 memory |= self.drop_service(&key, &mut all);
                 memory |= self.drop_leftovers(&key.stack, &mut all);
+            } else if facts.declared.is_none() && facts.scaled.is_none() {
+                self.services.remove(&key);
             }
         }
         all.extend(out);
