@@ -31,6 +31,8 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime};
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
+/// The bytes of them.
+const CHANGES_KEPT_BYTES: usize = 2 * 1024 * 1024;
 /// The happenings kept for those who ask what was.
 const HAPPENINGS_KEPT: usize = 500;
 /// The stops on request that are kept until the deaths they caused are on record.
@@ -61,7 +63,7 @@ struct Inner {
     state: Mutex<State>,
     /// Locked while a record is written or read: one thread at most waits for the disk, the others who ask wait here.
     deaths: Arc<AsyncMutex<DeathStore>>,
-    changes: broadcast::Sender<Arc<Change>>,
+    changes: broadcast::Sender<Arc<Published>>,
     /// Rises with every change.
     version: signal::Sender<u64>,
     /// Actions under way: they are finished even if whoever asked does not wait for it.
@@ -83,7 +85,8 @@ struct Inner {
 struct State {
     model: Model,
     seq: u64,
-    kept: VecDeque<Arc<Change>>,
+    kept: VecDeque<Arc<Published>>,
+    kept_bytes: usize,
     happenings: VecDeque<Happening>,
     /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
     stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
@@ -117,7 +120,24 @@ pub struct Message {
 #[derive(Debug, Clone)]
 pub enum Body {
     Snapshot(Box<Snapshot>),
-    Change(Arc<Change>),
+    Change(Arc<Published>),
+}
+
+/// A change as it goes to every listener: written once, however many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    pub seq: u64,
+    /// A [`Change`] as JSON.
+    pub json: String,
+}
+
+impl Published {
+    /// Writes a change down.
+    pub fn new(change: &Change) -> Self {
+        let json =
+            serde_json::to_string(change).expect("its maps have strings for keys, its numbers are finite");
+        Self { seq: change.seq, json }
+    }
 }
 
 /// One line with the cursor that resumes after it.
@@ -161,6 +181,7 @@ impl Stacks {
             model: Model::new(memory),
             seq: 0,
             kept: VecDeque::new(),
+            kept_bytes: 0,
             happenings: VecDeque::new(),
             stops: VecDeque::new(),
             stats: BTreeMap::new(),
@@ -348,10 +369,23 @@ impl Stacks {
         if let What::Happened { happening } = &what {
             push_bounded(&mut state.happenings, happening.clone(), HAPPENINGS_KEPT);
         }
-        let change = Arc::new(Change { seq: state.seq, host: self.inner.host.id.clone(), what });
-        push_bounded(&mut state.kept, Arc::clone(&change), CHANGES_KEPT);
+        let change = Change { seq: state.seq, host: self.inner.host.id.clone(), what };
+        let change = Arc::new(Published::new(&change));
+        state.keep(Arc::clone(&change));
         // Nobody listening is no fault.
         let _ = self.inner.changes.send(change);
+    }
+}
+
+impl State {
+    /// Keeps a change for listeners that come back, within both bounds.
+    fn keep(&mut self, change: Arc<Published>) {
+        self.kept_bytes += change.json.len();
+        self.kept.push_back(change);
+        while self.kept.len() > CHANGES_KEPT || self.kept_bytes > CHANGES_KEPT_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.kept_bytes -= oldest.json.len();
+        }
     }
 }
 
