@@ -23,7 +23,7 @@ use zv_api::client::{Client, Endpoint};
 use zv_api::{Action, ActionReport, ActionRequest, Replica, RuntimeState, Service, Snapshot};
 
 /// Far beyond what anything here takes, even on a machine with too much to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long an answer may take that nothing is supposed to delay. Far below every timeout inside the agent.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
 /// How soon after the agent's own death its processes must be gone.
