@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn every_seed_holds() {
-        let targets: [(&str, fn(&[u8])); 5] = [
+        type Target = (&'static str, fn(&[u8]));
+        let targets: [Target; 5] = [
             ("log_join", log_join),
             ("log_cursor", log_cursor),
             ("compose_file", compose_file),
