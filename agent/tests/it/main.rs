@@ -1,7 +1,11 @@
-//! The agent through its public face: configuration files as people write them, HTTP over real sockets, and the binary
-//! as a process with processes, and with an engine.
+//! The agent through its public face: configuration files as people write them, HTTP over real sockets, the whole
+//! process with all that can go wrong around it, and real engines.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail wherever it is")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail like tests, and say what they skip"
+)]
 
 mod config;
 mod engine;
