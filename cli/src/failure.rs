@@ -52,10 +52,19 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(text) => f.write_str(&sentence(text)),
-            Failure::Failed(error) => f.write_str(&sentence(&format!("{error:#}"))),
+            Failure::Failed(error) => f.write_str(&sentence(&with_causes(error))),
             Failure::Told | Failure::ReaderGone => Ok(()),
         }
     }
+}
+
+/// Puts an error and its causes into one text, but for those that a text before has told.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 impl From<anyhow::Error> for Failure {
@@ -113,6 +122,13 @@ mod tests {
         ] {
             assert_eq!(sentence(fragment), expected);
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("no such host").context("cannot connect: no such host").context("no agent");
+        assert_eq!(Failure::Failed(error).to_string(), "No agent: cannot connect: no such host.");
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
     };
     let environment = Environment::read();
     let mut console = Console::of_process(&environment, cli.globals.no_color);
-    let options = connect::Options::new(cli.globals, environment.token);
+    let options = connect::Options::new(cli.globals, environment);
     let outcome = carry_out(&cli.command, &options, &mut console).and_then(|()| console.flush());
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -259,6 +259,7 @@ impl Model {
             let key = seen.key.clone();
             let mut tracked = Tracked::new(at, *seen);
             tracked.certain = self.is_certain();
+            tracked.looked = tracked.inspected;
             self.replicas.insert(id.clone(), tracked);
             self.join(&key, &id, changes);
         }
@@ -283,8 +284,9 @@ impl Model {
         let view = tracked.view(true);
         if let Some(facts) = self.services.get_mut(&tracked.seen.key) {
             // Removing what was stopped, or what still ran, is a person's wish for fewer; a crash that was swept away is not.
-            if view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked {
-                facts.highest = facts.highest.saturating_sub(1);
+            let is_wish = view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked;
+            if is_wish && !tracked.seen.one_off {
+                facts.want_one_less(id, &self.replicas);
                 changes.memory = true;
             }
         }
@@ -303,7 +305,7 @@ impl Model {
         for one in declared {
             let key = one.key.clone();
             // What a file no longer says anything of must not be kept for ever.
-            let declared = Some(one).filter(|one| one.replicas.is_some() || !one.depends_on.is_empty());
+            let declared = Some(one).filter(|one| one.named);
             if declared.is_none() && !self.services.contains_key(&key) {
                 continue;
             }
@@ -352,6 +354,7 @@ impl Model {
         }
         changes.memory |= facts.note_deploy(&tracked.seen);
         let replicas = &self.replicas;
+        changes.memory |= facts.note_more(replicas);
         let of_deploy = |id: &&ReplicaId| {
             replicas
                 .get(*id)
