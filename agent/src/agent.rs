@@ -16,10 +16,10 @@ use zv_stack::Runtime;
 use zv_stack::docker::DockerRuntime;
 use zv_stack::local::{LocalOptions, LocalRuntime};
 
-use crate::config::{Config, LoadOptions, RuntimeChoice, keep_host_id};
+use crate::config::{Config, LoadOptions, RuntimeChoice, Secret, keep_host_id};
 use crate::http::{
     Drained, Face, Limits, ListenOptions, Listeners, Readiness, Reload, Rights, SharedRights, TlsFiles,
-    Token, token,
+    Token, TokenError, token as token_file,
 };
 use crate::logging::LogControl;
 use crate::reload::Reloader;
@@ -65,7 +65,7 @@ pub enum Ended {
 
 impl Agent {
     /// Binds the addresses, opens the store and makes the runtime.
-    pub fn build(config: Config, surroundings: Surroundings) -> Result<Self> {
+    pub fn build(mut config: Config, surroundings: Surroundings) -> Result<Self> {
         let runtime = runtime(&config, &surroundings)?;
         let listeners = crate::http::bind(listen_options(&config))?;
         let closing = CancellationToken::new();
@@ -77,7 +77,10 @@ impl Agent {
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });
-        let rights = SharedRights::new(rights(&config, surroundings.origin.as_ref()));
+        let rights = rights(&config, surroundings.origin.as_ref());
+        // One that was made just now is the one a reload compares with.
+        config.api.token = rights.token.as_ref().map(|token| Secret::new(token.reveal()));
+        let rights = SharedRights::new(rights);
         let reloader = surroundings.origin.map(|origin| {
             Reloader::new(crate::reload::Parts {
                 origin,
@@ -168,6 +171,8 @@ struct Stages {
 async fn shut_down(runtime: &Runtime, stacks: &Stacks, grace: Duration, stages: Stages) -> Ended {
     let Stages { mut watching, watch_stop, closing, mut http, http_stop } = stages;
     let mut ended = Ended::Cleanly;
+    // What ends because the agent does is nobody's wish for the next time.
+    stacks.keep_wishes_as_they_are();
     // While the watch still sees it: what stops now was asked to, and is recorded so.
     if timeout(grace, runtime.shutdown()).await.is_err() {
         tracing::warn!("replicas were still running when the grace was over");
@@ -240,7 +245,7 @@ fn listen_options(config: &Config) -> ListenOptions {
     ListenOptions {
         tcp: config.api.listen.clone(),
         unix: config.api.unix.clone(),
-        unix_group: Some(token::GROUP.to_owned()),
+        unix_group: Some(token_file::GROUP.to_owned()),
         tls: config
             .api
             .tls
@@ -264,23 +269,31 @@ pub(crate) fn host(config: &Config) -> Host {
 }
 
 /// Returns the rights that the configuration grants. Without a token nobody can act, but everybody can still look.
-pub(crate) fn rights(config: &Config, origin: Option<&LoadOptions>) -> Rights {
-    let api = &config.api;
-    let given =
-        origin.and_then(|origin| origin.environment.variable("ZV_TOKEN")).filter(|token| !token.is_empty());
-    let token = match given {
-        Some(secret) => Token::given("ZV_TOKEN", secret),
-        None => Token::load_or_create(&api.token_file),
-    };
-    let token = token
+fn rights(config: &Config, origin: Option<&LoadOptions>) -> Rights {
+    let token = token(config, origin)
         .inspect_err(|error| {
             tracing::error!(error = %error, cause = ?std::error::Error::source(error).map(ToString::to_string),
                 "there is no token: nobody can act through this agent");
         })
         .ok();
-    let read = match api.read {
+    rights_with(config, token)
+}
+
+/// Returns the token that the configuration means; makes one on first start.
+pub(crate) fn token(config: &Config, origin: Option<&LoadOptions>) -> Result<Token, TokenError> {
+    let given =
+        origin.and_then(|origin| origin.environment.variable("ZV_TOKEN")).filter(|token| !token.is_empty());
+    match given {
+        Some(secret) => Token::given("ZV_TOKEN", secret),
+        None => Token::load_or_create(&config.api.token_file),
+    }
+}
+
+/// Returns what the configuration grants to whoever has this token, and to others.
+pub(crate) fn rights_with(config: &Config, token: Option<Token>) -> Rights {
+    let read = match config.api.read {
         crate::config::ReadRight::Open => crate::http::ReadRight::Open,
         crate::config::ReadRight::Token => crate::http::ReadRight::Token,
     };
-    Rights { token, read, hosts: api.hosts.clone() }
+    Rights { token, read, hosts: config.api.hosts.clone() }
 }

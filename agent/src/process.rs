@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -81,18 +82,22 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process, and reloads on those that ask for it.
+    /// Waits for a signal that ends the process, and reloads on those that ask for it. A reload may wait for replicas
+    /// that take their time to end: it runs beside, and is given up when the process is to end.
     async fn end(&mut self, reloader: Option<Reloader>) -> &'static str {
+        let mut reloads = FuturesUnordered::new();
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.hangup.recv() => {
-                    if let Some(reloader) = &reloader {
-                        // It says in the log how it went; whoever sent a signal hears nothing else.
-                        let _ = reloader.reload().await;
+                    // One that waits for its turn will see what others would.
+                    if let Some(reloader) = &reloader && reloads.len() <= 1 {
+                        reloads.push(reloader.reload());
                     }
                 }
+                // It says in the log how it went; whoever sent a signal hears nothing else.
+                Some(_) = reloads.next() => {}
             }
         }
     }

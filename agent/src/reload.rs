@@ -7,7 +7,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use zv_stack::Runtime;
 
 use crate::config::{self, Config, LoadOptions, Plan, Setting};
-use crate::http::{SharedRights, Tls, TlsFiles};
+use crate::http::{Rights, SharedRights, Tls, TlsFiles};
 use crate::logging::LogControl;
 use crate::stacks::Stacks;
 
@@ -85,30 +85,55 @@ impl Reloader {
             let files = TlsFiles { cert_file: files.cert_file.clone(), key_file: files.key_file.clone() };
             Tls::load(files).map_err(|error| refused(&error))?;
         }
+        let rights = self.rights(plan, new).await?;
         if plan.apply.contains(&Setting::StackFile)
-            && let Runtime::Local(local) = &self.parts.runtime
+            && let (Runtime::Local(local), Some(file)) = (&self.parts.runtime, &new.stack.file)
         {
-            local.reload().await.map_err(|error| refused(&error))?;
+            local.reload_from(file).await.map_err(|error| refused(&error))?;
         }
         if let Some(tls) = tls {
             tls.reload().map_err(|error| refused(&error))?;
         }
+        if let Some(rights) = rights {
+            self.parts.rights.replace(rights);
+        }
         for setting in &plan.apply {
             match setting {
                 Setting::StoreDeaths => self.parts.stacks.set_death_limits(new.store.deaths.limits()).await,
-                Setting::ApiToken | Setting::ApiRead | Setting::ApiHosts => {
-                    self.parts.rights.replace(crate::agent::rights(new, Some(&self.parts.origin)));
-                }
                 Setting::LogLevel => {
                     if let Some(log) = &self.parts.log {
                         log.set_level(new.log.level);
                     }
                 }
                 // Applied above, or read when it is needed.
-                Setting::StackFile | Setting::ApiTls | Setting::ShutdownGrace => {}
+                Setting::StackFile
+                | Setting::ApiTls
+                | Setting::ApiToken
+                | Setting::ApiRead
+                | Setting::ApiHosts
+                | Setting::ShutdownGrace => {}
             }
         }
         Ok(())
+    }
+
+    /// Returns the new rights where they change; a token that cannot be used is refused.
+    async fn rights(&self, plan: &Plan, new: &Config) -> Result<Option<Rights>, Vec<String>> {
+        let changes = [Setting::ApiToken, Setting::ApiRead, Setting::ApiHosts];
+        if !plan.apply.iter().any(|setting| changes.contains(setting)) {
+            return Ok(None);
+        }
+        if !plan.apply.contains(&Setting::ApiToken) {
+            return Ok(Some(crate::agent::rights_with(new, self.parts.rights.token())));
+        }
+        let (config, origin) = (new.clone(), self.parts.origin.clone());
+        let reading = tokio::task::spawn_blocking(move || crate::agent::token(&config, Some(&origin)));
+        let token = reading.await.map_err(|error| vec![error.to_string()])?;
+        let token = token.map_err(|error| {
+            let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+            vec![format!("{error}{cause}")]
+        })?;
+        Ok(Some(crate::agent::rights_with(new, Some(token))))
     }
 
     fn current(&self) -> Config {

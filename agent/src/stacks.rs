@@ -15,12 +15,13 @@ pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{broadcast, watch as signal};
+use tokio::sync::{Mutex as AsyncMutex, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
@@ -32,6 +33,8 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime};
 const CHANGES_KEPT: usize = 1024;
 /// The happenings kept for those who ask what was.
 const HAPPENINGS_KEPT: usize = 500;
+/// The stops on request that are kept until the deaths they caused are on record.
+const STOPS_KEPT: usize = 1024;
 /// How long a question for deaths waits for evidence that is being gathered.
 const CAPTURE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the disk may take over a death record.
@@ -53,14 +56,16 @@ struct Inner {
     epoch: String,
     /// Locked for the time of a copy.
     state: Mutex<State>,
-    /// Locked while a record is written or read, by blocking threads only.
-    deaths: Mutex<DeathStore>,
+    /// Locked while a record is written or read: one thread at most waits for the disk, the others who ask wait here.
+    deaths: Arc<AsyncMutex<DeathStore>>,
     changes: broadcast::Sender<Arc<Change>>,
     /// Rises with every change.
     version: signal::Sender<u64>,
     /// Actions under way: they are finished even if whoever asked does not wait for it.
     /// None is begun any more once they have been taken away.
     actions: Mutex<Option<JoinSet<()>>>,
+    /// The agent is ending, and what its replicas do now is nobody's wish.
+    wishes_are_final: AtomicBool,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -75,6 +80,8 @@ struct State {
     seq: u64,
     kept: VecDeque<Arc<Change>>,
     happenings: VecDeque<Happening>,
+    /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
+    stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
     /// The last minutes of each running replica, for its death record.
     stats: BTreeMap<ReplicaId, VecDeque<Stats>>,
 }
@@ -144,11 +151,13 @@ impl Stacks {
             tracing::warn!(error = %error, "death records are kept in memory only: the store cannot be written");
         }
         let memory = memory_file.as_deref().map_or_else(Memory::default, memory::load);
+        settings.runtime.remember(&memory);
         let state = State {
             model: Model::new(memory),
             seq: 0,
             kept: VecDeque::new(),
             happenings: VecDeque::new(),
+            stops: VecDeque::new(),
             stats: BTreeMap::new(),
         };
         let inner = Inner {
@@ -157,10 +166,11 @@ impl Stacks {
             memory_file,
             epoch: format!("{:x}", settings.started_at.timestamp_millis()),
             state: Mutex::new(state),
-            deaths: Mutex::new(deaths),
+            deaths: Arc::new(AsyncMutex::new(deaths)),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             version: signal::Sender::new(0),
             actions: Mutex::new(Some(JoinSet::new())),
+            wishes_are_final: AtomicBool::new(false),
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -248,11 +258,16 @@ impl Stacks {
         &self,
         act: impl FnOnce(&mut DeathStore) -> T + Send + 'static,
     ) -> Option<T> {
-        let stacks = self.clone();
-        let acting = tokio::task::spawn_blocking(move || {
-            act(&mut stacks.inner.deaths.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        tokio::time::timeout(STORE_PATIENCE, acting).await.ok()?.ok()
+        tokio::time::timeout(STORE_PATIENCE, self.with_deaths_in_the_end(act)).await.ok()?
+    }
+
+    /// The same for as long as it takes.
+    async fn with_deaths_in_the_end<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut DeathStore) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut deaths = Arc::clone(&self.inner.deaths).lock_owned().await;
+        tokio::task::spawn_blocking(move || act(&mut deaths)).await.ok()
     }
 
     /// Says whether there is something to tell: the first list is in, or the runtime is known not to answer.
@@ -282,6 +297,11 @@ impl Stacks {
                 return;
             }
         }
+    }
+
+    /// Notes no wish any more: replicas that stop from now on stop because the agent ends.
+    pub(crate) fn keep_wishes_as_they_are(&self) {
+        self.inner.wishes_are_final.store(true, Ordering::Release);
     }
 
     /// Changes how many death records are kept.

@@ -81,6 +81,11 @@ impl SharedRights {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rights);
     }
 
+    /// Returns the token in force.
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.current().token.clone()
+    }
+
     fn current(&self) -> Arc<Rights> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

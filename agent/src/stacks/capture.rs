@@ -24,14 +24,19 @@ impl Drop for Ongoing<'_> {
     }
 }
 
-/// Gathers the evidence of one death and keeps it.
-pub(super) async fn capture(stacks: Stacks, death: Death, turns: Arc<Semaphore>) {
+/// Gathers the evidence of one death and keeps it. `record` is what the model knew at that moment: the replica may be
+/// gone since.
+pub(super) async fn capture(
+    stacks: Stacks,
+    death: Death,
+    record: Option<DeathRecord>,
+    turns: Arc<Semaphore>,
+) {
     let _ongoing = Ongoing(&stacks);
     if death.late && stacks.is_on_record(&death).await {
         return;
     }
-    // Taken at once: the replica may be gone when the evidence has been gathered.
-    let Some(mut record) = stacks.begin_record(&death) else { return };
+    let Some(mut record) = record else { return };
     let evidence = {
         let Ok(_turn) = turns.acquire().await else { return };
         stacks.gather(&death.id).await
@@ -46,8 +51,19 @@ pub(super) async fn capture(stacks: Stacks, death: Death, turns: Arc<Semaphore>)
         record.summary.exit.code = record.summary.exit.code.or(exit.code);
         record.summary.exit.oom |= exit.oom;
     }
-    record.summary.wanted = stacks.was_asked_for(&death.id).await;
+    record.summary.wanted = stacks.was_asked_for(&death).await;
     stacks.keep(record).await;
+}
+
+/// Writes records that the disk did not take before.
+pub(super) async fn retry(stacks: Stacks) {
+    let retried = stacks.with_deaths(|store| {
+        let waiting = store.has_unsaved();
+        (waiting && store.retry().is_ok()).then_some(())
+    });
+    if let Some(Some(())) = retried.await {
+        tracing::info!("death records that were in memory only are on disk now");
+    }
 }
 
 impl Stacks {
@@ -56,7 +72,8 @@ impl Stacks {
         self.with_deaths(move |store| store.has(&id, at)).await.unwrap_or(false)
     }
 
-    fn begin_record(&self, death: &Death) -> Option<DeathRecord> {
+    /// Begins the record of a death. To be called before the model hears anything else.
+    pub(super) fn begin_record(&self, death: &Death) -> Option<DeathRecord> {
         let state = self.state();
         let view = state.model.replica(&death.id)?;
         Some(DeathRecord {
@@ -106,16 +123,23 @@ impl Stacks {
     }
 
     /// Says whether somebody asked for the death; the runtime tells so a moment after it.
-    async fn was_asked_for(&self, id: &ReplicaId) -> bool {
+    async fn was_asked_for(&self, death: &Death) -> bool {
         let mut version = self.inner.version.subscribe();
         let asked = async {
             loop {
-                // `None`: removed, so nobody will tell any more.
-                let intent = self.state().model.replica(id).map(|view| view.intent);
-                match intent {
-                    Some(Intent::Stopped) => return true,
-                    Some(_) => {}
-                    None => return false,
+                {
+                    let state = self.state();
+                    // By now it may run again, or be gone.
+                    let is_its_stop = |(id, at): &(ReplicaId, _)| *id == death.id && *at >= death.exit.at;
+                    if state.stops.iter().any(is_its_stop) {
+                        return true;
+                    }
+                    match state.model.replica(&death.id).map(|view| view.intent) {
+                        Some(Intent::Stopped) => return true,
+                        Some(_) => {}
+                        // Removed: nobody will tell any more.
+                        None => return false,
+                    }
                 }
                 if version.changed().await.is_err() {
                     return false;
@@ -127,12 +151,13 @@ impl Stacks {
 
     async fn keep(&self, record: DeathRecord) {
         let name = record.summary.name.clone();
-        match self.with_deaths(move |store| store.save(record)).await {
+        // However slow the disk is: a record that nobody waits for is a lost one.
+        match self.with_deaths_in_the_end(move |store| store.save(record)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::warn!(container.name = %name, error = %error, "a death record is kept in memory only");
             }
-            None => tracing::error!(container.name = %name, "the disk does not take a death record in time"),
+            None => tracing::error!(container.name = %name, "a death record is lost: the agent is ending"),
         }
     }
 }

@@ -119,7 +119,13 @@ fn members(model: &Model, query: &LogQuery) -> Vec<Member> {
             view.seen.name == *replica || view.seen.id.as_str().starts_with(replica.as_str())
         })
     });
-    wanted.map(|view| Member { id: view.seen.id.clone(), life: view.life }).collect()
+    wanted
+        .map(|view| Member {
+            id: view.seen.id.clone(),
+            life: view.life,
+            ended_at: view.exit.map(|exit| exit.at),
+        })
+        .collect()
 }
 
 impl Readers {

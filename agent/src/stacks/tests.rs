@@ -142,6 +142,17 @@ async fn streams_end_when_the_agent_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_without_a_container_is_ready_as_well() {
+    let stacks = stacks_in(None);
+    let (ready, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(1), stacks.ready()), async {
+        tokio::task::yield_now().await;
+        stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
+        stacks.apply(Input::Listed(Vec::new()));
+    });
+    ready.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let stacks = stacks_in(Some(dir.path().into()));
@@ -151,7 +162,9 @@ async fn a_death_leaves_a_record_even_while_the_engine_is_away() {
     let mut jobs = JoinSet::new();
     for change in changes {
         if let zv_stack::Change::Died(death) = change {
-            jobs.spawn(capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))));
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            jobs.spawn(capture::capture(stacks.clone(), death, record, turns));
         }
     }
     assert_eq!(jobs.len(), 1);
@@ -171,7 +184,10 @@ async fn a_late_death_is_recorded_once() {
     details.pid = None;
     details.exit =
         Some(Exit { at: DateTime::from_timestamp(1_700_000_050, 0).unwrap(), code: Some(3), oom: true });
-    for _ in 0..2 {
+    for run in 0..2 {
+        // The record was made from the runtime's event, which is a little younger than the end that it tells of.
+        let at = DateTime::from_timestamp_millis(1_700_000_050_040 - 40 * run).unwrap();
+        dead.details.as_mut().unwrap().exit.as_mut().unwrap().at = at;
         let stacks = stacks_in(Some(dir.path().into()));
         stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
         let changes = stacks.apply(Input::Listed(vec![dead.clone()]));
@@ -181,10 +197,39 @@ async fn a_late_death_is_recorded_once() {
         });
         for death in deaths {
             assert!(death.late);
-            capture::capture(stacks.clone(), death, Arc::new(tokio::sync::Semaphore::new(1))).await;
+            let record = stacks.begin_record(&death);
+            let turns = Arc::new(tokio::sync::Semaphore::new(1));
+            capture::capture(stacks.clone(), death, record, turns).await;
         }
         assert_eq!(stacks.deaths(None, None, 10).await.unwrap().deaths.len(), 1);
     }
+}
+
+#[test]
+fn a_disk_that_hangs_takes_one_thread_and_loses_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build().unwrap();
+    let patience = Duration::from_secs(10);
+    runtime.block_on(async {
+        let stacks = stacks_in(Some(dir.path().into()));
+        let (hang, hung) = std::sync::mpsc::channel::<()>();
+        let mut asking = JoinSet::new();
+        let held = stacks.clone();
+        asking.spawn(async move { held.with_deaths(move |_| hung.recv().is_err()).await.is_some() });
+        for _ in 0..8 {
+            let stacks = stacks.clone();
+            asking.spawn(async move { stacks.with_deaths(|store| store.list().count()).await.is_some() });
+        }
+        tokio::task::yield_now().await;
+        tokio::time::timeout(patience, tokio::task::spawn_blocking(|| ()))
+            .await
+            .expect("a thread is free")
+            .unwrap();
+        drop(hang);
+        let answered = tokio::time::timeout(patience, asking.join_all()).await.expect("the disk works again");
+        assert_eq!(answered, [true; 9]);
+    });
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -10,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use zv_api::What;
-use zv_stack::{Change, Input, Memory, ReplicaId};
+use zv_stack::{Change, HappeningKind, Input, Memory, ReplicaId};
 
-use super::{Stacks, capture, convert, memory, push_bounded};
+use super::{STOPS_KEPT, Stacks, capture, convert, memory, push_bounded};
 
 /// How often a crash loop is looked at again.
 const TICK: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
     let mut saver = Saver::new(stacks.inner.memory_file.clone());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sampling = JoinSet::new();
+    let (mut sampling, mut retrying) = (JoinSet::new(), JoinSet::new());
     let mut round = 0_u32;
     loop {
         let changes = tokio::select! {
@@ -58,7 +59,16 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
                 Some(input) => stacks.apply(input),
                 None => break,
             },
-            _ = tick.tick() => stacks.pass_time(),
+            _ = tick.tick() => {
+                if retrying.is_empty() {
+                    retrying.spawn(capture::retry(stacks.clone()));
+                }
+                stacks.pass_time()
+            }
+            Some(ended) = retrying.join_next() => {
+                report_panic(ended);
+                continue;
+            }
             _ = sample.tick(), if duties.sample && sampling.is_empty() => {
                 sampling.spawn(sample_all(stacks.clone(), round));
                 round = round.wrapping_add(1);
@@ -78,12 +88,14 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
         for change in changes {
             match change {
                 Change::Died(death) if jobs.len() < CAPTURES_LIMIT => {
-                    jobs.spawn(capture::capture(stacks.clone(), death, Arc::clone(&turns)));
+                    let record = stacks.begin_record(&death);
+                    jobs.spawn(capture::capture(stacks.clone(), death, record, Arc::clone(&turns)));
                 }
                 Change::Died(death) => {
                     tracing::warn!(container.id = %death.id, "too many deaths at once: this one leaves no record");
                     stacks.inner.captures.send_modify(|count| *count = count.saturating_sub(1));
                 }
+                Change::Memory if stacks.inner.wishes_are_final.load(Ordering::Acquire) => {}
                 Change::Memory => saver.note(stacks.state().model.memory()),
                 Change::Service(_) | Change::ServiceGone(_) | Change::Runtime(_) | Change::Happened(_) => {}
             }
@@ -96,6 +108,8 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
         tracing::warn!(deaths = jobs.len(), "evidence was still being gathered at shutdown");
     }
     jobs.shutdown().await;
+    retrying.shutdown().await;
+    capture::retry(stacks).await;
     saver.finish().await;
 }
 
@@ -103,7 +117,12 @@ impl Stacks {
     /// Feeds the model and tells the listeners what changed. Returns what else is to be done.
     pub(super) fn apply(&self, input: Input) -> Vec<Change> {
         let mut state = self.state();
+        let was_listed = state.model.is_listed();
         let changes = state.model.apply(crate::clock::now(), input);
+        if changes.is_empty() && state.model.is_listed() != was_listed {
+            // A first list of nothing changes nothing, and still is what others wait for.
+            self.inner.version.send_modify(|version| *version += 1);
+        }
         self.tell(&mut state, changes)
     }
 
@@ -134,6 +153,9 @@ impl Stacks {
                 }
                 Change::Happened(happening) => {
                     tracing::info!(container.name = %happening.name, kind = ?happening.kind, "{}", happening.text);
+                    if let (HappeningKind::Stopped, Some(id)) = (happening.kind, &happening.replica) {
+                        push_bounded(&mut state.stops, (id.clone(), happening.at), STOPS_KEPT);
+                    }
                     self.publish(state, What::Happened { happening: convert::happening(happening) });
                 }
                 Change::Died(_) => self.inner.captures.send_modify(|count| *count += 1),

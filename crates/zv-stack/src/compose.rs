@@ -46,10 +46,17 @@ pub struct Service {
     pub depends_on: Vec<Arc<str>>,
 }
 
-/// Why a file could not be understood.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("not a compose file: {0}")]
-pub struct ParseError(String);
+/// The services of a file; no real one comes near.
+const SERVICES: usize = 1000;
+
+/// Why a file could not be understood. It never quotes the file: labels name it, and it may be any file of the host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    #[error("not a compose file: see line {0}")]
+    Line(u64),
+    #[error("names more than {SERVICES} services")]
+    TooMany,
+}
 
 impl File {
     /// Puts a later file on top: it wins where it says something, and adds to what a service needs.
@@ -69,8 +76,12 @@ impl File {
 /// Parses one compose file; `env` holds what its variables may be.
 pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<File, ParseError> {
     // A file may be empty, or hold comments only.
-    let raw: Option<RawFile> = serde_saphyr::from_str(text).map_err(|error| ParseError(error.to_string()))?;
-    let services = raw.unwrap_or_default().services.unwrap_or_default().into_iter();
+    let raw: Option<RawFile> = serde_saphyr::from_str(text)
+        .map_err(|error| ParseError::Line(error.location().map_or(1, |at| at.line())))?;
+    let services = raw.unwrap_or_default().services.unwrap_or_default();
+    if services.len() > SERVICES {
+        return Err(ParseError::TooMany);
+    }
     let read = |(name, service): (String, Option<RawService>)| {
         let service = service.unwrap_or_default();
         let replicas = service.deploy.and_then(|deploy| deploy.replicas).or(service.scale);
@@ -78,7 +89,7 @@ pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<File, ParseEr
         let depends_on = service.depends_on.map(|names| names.0).unwrap_or_default();
         (name, Service { replicas, depends_on })
     };
-    Ok(File { services: services.map(read).collect() })
+    Ok(File { services: services.into_iter().map(read).collect() })
 }
 
 /// Parses a `.env` file: the last of several equal names wins, what is no assignment is passed over.
@@ -244,6 +255,33 @@ services:
         assert_eq!(parse("services:\n", &env(&[])).unwrap(), File::default());
         assert!(parse("services: [1", &env(&[])).is_err());
         assert!(parse("services: 3", &env(&[])).is_err());
+    }
+
+    #[test]
+    fn an_error_never_quotes_the_file() {
+        // Labels name the file: it may be any file of the host.
+        for text in
+            ["hunter2", "root:hunter2:1\nx:\n", "services: hunter2\n", "services: {a: {depends_on: hunter2}}"]
+        {
+            let error = parse(text, &env(&[])).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_calmly() {
+        let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
+        for text in [
+            deep("[", "]"),
+            deep("{a: ", "}"),
+            format!("services: {{a: {{deploy: {}}}}}", deep("[", "]")),
+            format!("x-a: {}", deep("- ", "")),
+            format!("services:\n  a:\n    depends_on:\n      b: {}\n", deep("[", "]")),
+        ] {
+            assert!(parse(&text, &env(&[])).is_err());
+        }
+        let many: String = (0..=SERVICES).map(|n| format!(" s{n}:\n")).collect();
+        assert_eq!(parse(&format!("services:\n{many}"), &env(&[])), Err(ParseError::TooMany));
     }
 
     #[test]

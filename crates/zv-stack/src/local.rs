@@ -28,7 +28,7 @@ mod sweep;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,10 +44,11 @@ use self::replica::{Command, Reply};
 use self::shared::{Context, Registry};
 use self::supervisor::{Ask, Supervisor};
 use crate::clock;
-use crate::death::{Evidence, LOG_LINES};
+use crate::death::{Evidence, LOG_LINES, LastLines};
 use crate::input::Input;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
+use crate::reducer::Memory;
 use crate::runtime::{ActionError, LogError, LogRange};
 use crate::stats::{self, Stats};
 
@@ -86,12 +87,16 @@ struct Inner {
     asks: mpsc::Sender<Ask>,
     // Taken once, by the first watcher.
     first: Mutex<Option<(StackFile, mpsc::Receiver<Ask>)>>,
+    /// The stack file in force. Locked for the time of a copy.
+    file: Mutex<PathBuf>,
+    /// What people wished before this run. Locked for the time of a copy.
+    wishes: Mutex<Memory>,
 }
 
 impl LocalRuntime {
     /// Reads the stack file and opens the state folder; nothing is started yet.
     pub fn new(options: LocalOptions) -> Result<Self, ActionError> {
-        let stack = read(&options)?;
+        let stack = read(&options.file, &options.vars)?;
         let failed = |reason: String| ActionError::Refused { action: "open the state folder".into(), reason };
         let folder = options.state_dir.join("logs");
         let logs = LogStore::open(folder)
@@ -106,8 +111,14 @@ impl LocalRuntime {
             changed: watch::Sender::new(()),
         };
         let (asks, receiver) = mpsc::channel(ASKS);
-        let first = Mutex::new(Some((stack, receiver)));
-        Ok(Self { inner: Arc::new(Inner { options, context: Arc::new(context), asks, first }) })
+        let (first, file) = (Mutex::new(Some((stack, receiver))), Mutex::new(options.file.clone()));
+        let (context, wishes) = (Arc::new(context), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { options, context, asks, first, file, wishes }) })
+    }
+
+    /// Takes note of what people wished before: what they stopped is not started, what they scaled is as many again.
+    pub(crate) fn remember(&self, memory: &Memory) {
+        self.inner.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(memory);
     }
 
     /// Runs the stack for as long as the stream lives; the stream ends after [`Self::shutdown`]. Call it once.
@@ -117,7 +128,8 @@ impl LocalRuntime {
             let reason = "this stack is watched already".to_owned();
             return stream::iter([Input::Down { reason }]).boxed();
         };
-        let (supervisor, told) = Supervisor::new(stack, self.inner.context.clone(), asks);
+        let wishes = std::mem::take(&mut *self.inner.wishes.lock().unwrap_or_else(PoisonError::into_inner));
+        let (supervisor, told) = Supervisor::new(stack, self.inner.context.clone(), asks, wishes);
         let run = supervisor.run(self.inner.options.clone());
         // Its own task, owned by the stream: processes are attended to even while the model is busy.
         let first = (JoinSet::new(), Some(run), told);
@@ -139,7 +151,13 @@ impl LocalRuntime {
     /// Reads the stack file again and applies what changed: unchanged services go on, changed ones restart, missing
     /// ones end. A file with a mistake changes nothing.
     pub async fn reload(&self) -> Result<(), ActionError> {
-        let file = Box::new(read(&self.inner.options)?);
+        let file = self.inner.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.reload_from(&file).await
+    }
+
+    /// The same with another file from now on.
+    pub async fn reload_from(&self, path: &Path) -> Result<(), ActionError> {
+        let file = Box::new(read(path, &self.inner.options.vars)?);
         let known = self.inner.context.registry.all();
         if let Some(replica) = known.first().filter(|replica| replica.key.stack != file.name) {
             let reason = format!(
@@ -148,6 +166,7 @@ impl LocalRuntime {
             );
             return Err(ActionError::Refused { action: "reload the stack file".into(), reason });
         }
+        path.clone_into(&mut self.inner.file.lock().unwrap_or_else(PoisonError::into_inner));
         let within = self.longest_grace() + MARGIN;
         self.ask(within, |reply| Ask::Reload { file, reply }).await
     }
@@ -183,9 +202,12 @@ impl LocalRuntime {
         // If more output comes later, the record has what there is now.
         let _timed_out = tokio::time::timeout(LAST_OUTPUT, replica.tap.ended()).await;
         let range = LogRange { since: None, tail: Some(LOG_LINES), follow: false };
-        let logs =
-            logs::follow(replica.tap.clone(), range).filter_map(async |line| line.ok()).collect().await;
-        Evidence { inspect: Some(replica.inspect()), exit: facts.exit, health, logs }
+        let mut lines = logs::follow(replica.tap.clone(), range);
+        let mut last = LastLines::default();
+        while let Some(Ok(line)) = lines.next().await {
+            last.push(line);
+        }
+        Evidence { inspect: Some(replica.inspect()), exit: facts.exit, health, logs: last.into() }
     }
 
     pub(crate) async fn start(&self, id: &ReplicaId) -> Result<(), ActionError> {
@@ -263,12 +285,12 @@ impl LocalRuntime {
     }
 }
 
-fn read(options: &LocalOptions) -> Result<StackFile, ActionError> {
+fn read(file: &Path, vars: &BTreeMap<String, String>) -> Result<StackFile, ActionError> {
     let refused = |error: file::FileError| ActionError::Refused {
         action: "read the stack file".into(),
         reason: error.to_string(),
     };
-    file::read(&options.file, &options.vars).map_err(refused)
+    file::read(file, vars).map_err(refused)
 }
 
 /// Replicas work in folders of their own, where a relative path would lead elsewhere.

@@ -4,6 +4,7 @@
 //! runtime is away, but nothing is called healthy that cannot be seen: see `ReplicaStatus::Unknown`.
 
 mod crashes;
+mod leftovers;
 mod memory;
 mod replica;
 mod service;
@@ -222,7 +223,7 @@ impl Model {
         }
         if !self.listed {
             self.listed = true;
-            self.remembered.keep_only(&present);
+            self.remember_what_is_left(&present, changes);
         }
     }
 
@@ -284,6 +285,7 @@ impl Model {
             // Removing what was stopped, or what still ran, is a person's wish for fewer; a crash that was swept away is not.
             if view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked {
                 facts.highest = facts.highest.saturating_sub(1);
+                changes.memory = true;
             }
         }
         let happening = tracked.happening(at, HappeningKind::Removed, "removed".to_owned());
@@ -299,16 +301,22 @@ impl Model {
 
     fn declare(&mut self, declared: Vec<Declared>, changes: &mut Changes) {
         for one in declared {
-            let facts = self.services.entry(one.key.clone()).or_default();
-            if facts.declared.as_ref() != Some(&one) {
-                changes.touched.insert(one.key.clone());
-                facts.declared = Some(one);
+            let key = one.key.clone();
+            // What a file no longer says anything of must not be kept for ever.
+            let declared = Some(one).filter(|one| one.replicas.is_some() || !one.depends_on.is_empty());
+            if declared.is_none() && !self.services.contains_key(&key) {
+                continue;
+            }
+            let facts = self.facts(&key);
+            if facts.declared != declared {
+                facts.declared = declared;
+                changes.touched.insert(key);
             }
         }
     }
 
     fn scaled(&mut self, now: DateTime<Utc>, key: &ServiceKey, replicas: u32, changes: &mut Changes) {
-        let facts = self.services.entry(key.clone()).or_default();
+        let facts = self.facts(key);
         if facts.scaled.replace(replicas) == Some(replicas) {
             return;
         }
@@ -324,14 +332,14 @@ impl Model {
         });
     }
 
+    fn facts(&mut self, key: &ServiceKey) -> &mut Facts {
+        facts_of(&mut self.services, &self.remembered, key)
+    }
+
     /// Puts a replica under its service and follows the deploys and the highest count.
     fn join(&mut self, key: &ServiceKey, id: &ReplicaId, changes: &mut Changes) {
         let Some(tracked) = self.replicas.get(id) else { return };
-        let is_new = !self.services.contains_key(key);
-        let facts = self.services.entry(key.clone()).or_default();
-        if is_new {
-            self.remembered.restore(key, facts);
-        }
+        let facts = facts_of(&mut self.services, &self.remembered, key);
         if facts.replicas.contains(id) && facts.deploy.is_some() {
             return;
         }
@@ -382,7 +390,7 @@ impl Model {
 
     /// Sorts the replicas of what was touched, drops empty services and puts the changes of services first.
     fn settle(&mut self, changes: Changes) -> Vec<Change> {
-        let Changes { touched, out, memory } = changes;
+        let Changes { touched, out, mut memory } = changes;
         let mut all = Vec::with_capacity(touched.len() + out.len());
         for key in touched {
             let Some(facts) = self.services.get_mut(&key) else { continue };
@@ -393,9 +401,10 @@ impl Model {
                     .replicas
                     .sort_by_key(|id| replicas.get(id).map(|t| (t.seen.one_off, t.seen.number, id.clone())));
                 all.push(Change::Service(key));
-            } else {
-                all.extend(self.drop_service(&key));
-                all.extend(self.drop_leftovers(&key.stack));
+            } else if facts.announced {
+                // Otherwise its replicas are yet to come.
+                memory |= self.drop_service(&key, &mut all);
+                memory |= self.drop_leftovers(&key.stack, &mut all);
             }
         }
         all.extend(out);
@@ -403,31 +412,6 @@ impl Model {
             all.push(Change::Memory);
         }
         all
-    }
-}
-
-/// Services that have no replica any more.
-impl Model {
-    /// Forgets a service but for what a file declares of it and what was wished before its first replica.
-    fn drop_service(&mut self, key: &ServiceKey) -> Option<Change> {
-        let mut facts = self.services.remove(key)?;
-        self.remembered.forget(key);
-        let declared = facts.declared.take();
-        let scaled = facts.scaled.filter(|_| !facts.announced);
-        if declared.is_some() || scaled.is_some() {
-            self.services.insert(key.clone(), Facts { declared, scaled, ..Facts::default() });
-        }
-        facts.announced.then(|| Change::ServiceGone(key.clone()))
-    }
-
-    /// What was scaled to none goes with the last replica of its stack: the project was removed.
-    fn drop_leftovers(&mut self, stack: &str) -> Vec<Change> {
-        let of_stack = || self.services.iter().filter(|(key, _)| *key.stack == *stack);
-        if of_stack().any(|(_, facts)| !facts.replicas.is_empty()) {
-            return Vec::new();
-        }
-        let left: Vec<ServiceKey> = of_stack().map(|(key, _)| key.clone()).collect();
-        left.iter().filter_map(|key| self.drop_service(key)).collect()
     }
 }
 
@@ -441,6 +425,19 @@ impl Changes {
     fn happened(&mut self, happening: Happening) {
         self.out.push(Change::Happened(happening));
     }
+}
+
+/// Returns what is known of a service; of one that is new, what was remembered.
+fn facts_of<'a>(
+    services: &'a mut BTreeMap<ServiceKey, Facts>,
+    remembered: &Memory,
+    key: &ServiceKey,
+) -> &'a mut Facts {
+    services.entry(key.clone()).or_insert_with(|| {
+        let mut facts = Facts::default();
+        remembered.restore(key, &mut facts);
+        facts
+    })
 }
 
 fn runtime_happening(at: DateTime<Utc>, name: &str, kind: HappeningKind, text: String) -> Happening {

@@ -11,6 +11,7 @@ use crate::input::Input;
 use crate::local::LocalRuntime;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
+use crate::reducer::Memory;
 use crate::stats::Stats;
 
 /// What runs replicas.
@@ -60,6 +61,15 @@ impl Runtime {
     /// Says whether it runs processes of this host.
     pub fn is_local(&self) -> bool {
         matches!(self, Runtime::Local(_))
+    }
+
+    /// Takes note of what people wished before, ahead of [`Runtime::watch`]: a local stack begins as they left it.
+    /// Containers are as they are.
+    pub fn remember(&self, memory: &Memory) {
+        match self {
+            Runtime::Docker(_) => {}
+            Runtime::Local(local) => local.remember(memory),
+        }
     }
 
     /// Watches: connects, reports, reconnects with back-off, for as long as the stream is polled. Call it once.

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DeathRecord, Summary};
 use crate::model::ReplicaId;
@@ -18,7 +18,11 @@ use crate::model::ReplicaId;
 const UNSAVED_LIMIT: usize = 20;
 /// A record larger than this is not read back.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+/// Times of one death differ by no more.
+const SAME_DEATH: TimeDelta = TimeDelta::seconds(5);
 const EXTENSION: &str = "json";
+/// That of a record being written.
+const HALF_WRITTEN: &str = "tmp";
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,15 +78,26 @@ impl DeathStore {
         result
     }
 
+    /// Says whether there are records in memory only.
+    pub fn has_unsaved(&self) -> bool {
+        self.dir.is_some() && !self.unsaved.is_empty()
+    }
+
+    /// Tries again to write what could not be written.
+    pub fn retry(&mut self) -> io::Result<()> {
+        self.write_unsaved()
+    }
+
     /// Returns the summaries, newest first.
     pub fn list(&self) -> impl Iterator<Item = &Summary> {
         let unsaved = self.unsaved.iter().rev().map(|record| &record.summary);
         unsaved.chain(self.kept.iter().rev().map(|kept| &kept.summary))
     }
 
-    /// Says whether this death is on record.
+    /// Says whether this death is on record, by whichever clock: the runtime's event, its inspection and the kernel
+    /// each have a time of their own for it.
     pub fn has(&self, replica: &ReplicaId, at: DateTime<Utc>) -> bool {
-        self.list().any(|summary| summary.replica == *replica && summary.exit.at == at)
+        self.list().any(|summary| summary.replica == *replica && (summary.exit.at - at).abs() <= SAME_DEATH)
     }
 
     /// Reads one record.
@@ -107,10 +122,11 @@ impl DeathStore {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            let is = |wanted: &str| path.extension().is_some_and(|extension| extension == wanted);
+            if is(EXTENSION) {
                 found.extend(read_summary(&path));
-            } else {
-                // What an earlier run left half written.
+            } else if is(HALF_WRITTEN) {
+                // An earlier run was cut off; what cannot be removed is only in the way of nobody.
                 let _ = fs::remove_file(&path);
             }
         }
@@ -168,7 +184,7 @@ fn write_record(dir: &Path, record: &DeathRecord) -> io::Result<u64> {
     serde_json::to_writer(&mut text, record)?;
     text.push(b'\n');
     let target = path_of(dir, &record.summary.id);
-    let temporary = target.with_extension("tmp");
+    let temporary = target.with_extension(HALF_WRITTEN);
     let result = write_whole(&temporary, &text).and_then(|()| fs::rename(&temporary, &target));
     if result.is_err() {
         // A full disk: what was written of it must not fill it further.
@@ -258,9 +274,11 @@ mod tests {
         fs::write(dir.path().join("0000000000001-x.tmp"), "half").unwrap();
         fs::write(dir.path().join("0000000000002-x.json"), "{\"not\":").unwrap();
         fs::write(dir.path().join("0000000000003-x.json"), [0xff, 0xfe, b'\n']).unwrap();
+        fs::write(dir.path().join("notes.txt"), "a person's").unwrap();
         let (store, trouble) = DeathStore::open(Some(dir.path().into()), Limits::default());
         assert!(trouble.is_none());
         assert_eq!(store.list().count(), 0);
+        assert!(dir.path().join("notes.txt").exists());
         assert!(!dir.path().join("0000000000001-x.tmp").exists());
     }
 
@@ -279,6 +297,9 @@ mod tests {
         assert_eq!(store.read(&newest).unwrap(), Some(record(29, "x")));
         fs::remove_file(dir.path().join("file")).unwrap();
         fs::create_dir_all(&path).unwrap();
+        assert!(store.has_unsaved());
+        store.retry().unwrap();
+        assert!(!store.has_unsaved());
         store.save(record(31, "x")).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), UNSAVED_LIMIT + 1);
     }

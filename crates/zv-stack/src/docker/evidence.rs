@@ -1,6 +1,5 @@
 //! What the engine can still tell of a container that has just died.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
@@ -9,13 +8,15 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Inner, logs, seen};
-use crate::death::{Evidence, LOG_LINES};
+use crate::death::{Evidence, LOG_LINES, LastLines};
 use crate::logs::LogLine;
 use crate::model::ReplicaId;
 use crate::runtime::LogRange;
 
 /// How long each part may take: the container may be about to be removed.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The largest inspection that is kept.
+const INSPECT_LIMIT: usize = 1024 * 1024;
 
 /// Gathers what there is; what cannot be had in time is absent.
 pub(super) async fn gather(inner: &std::sync::Arc<Inner>, id: &ReplicaId) -> Evidence {
@@ -28,7 +29,7 @@ pub(super) async fn gather(inner: &std::sync::Arc<Inner>, id: &ReplicaId) -> Evi
     Evidence {
         exit: details.as_ref().and_then(|details| details.exit.clone()).filter(|exit| exit.code.is_some()),
         health: details.map(|details| details.health).unwrap_or_default(),
-        inspect: Some(inspect),
+        inspect: Some(inspect).filter(is_small),
         logs,
     }
 }
@@ -51,23 +52,30 @@ async fn last_lines(inner: std::sync::Arc<Inner>, id: ReplicaId) -> Vec<LogLine>
     let until = Instant::now() + LIMIT;
     let range = LogRange { since: None, tail: Some(LOG_LINES), follow: false };
     let mut lines = logs::read(inner, id, range);
-    let mut last = VecDeque::new();
+    let mut last = LastLines::default();
     while let Ok(Some(Ok(line))) = timeout_at(until, lines.next()).await {
-        if last.len() == LOG_LINES as usize {
-            last.pop_front();
-        }
-        last.push_back(line);
+        last.push(line);
     }
     last.into()
 }
 
-/// Hides the values of environment variables.
+/// Hides the values of environment variables, and the options of the logging driver, some of which are tokens.
 fn mask(inspect: &mut Value) {
-    let Some(env) = inspect.pointer_mut("/Config/Env").and_then(Value::as_array_mut) else { return };
-    for variable in env {
-        let name = variable.as_str().unwrap_or_default().split('=').next().unwrap_or_default();
-        *variable = Value::String(format!("{name}=***"));
+    if let Some(env) = inspect.pointer_mut("/Config/Env").and_then(Value::as_array_mut) {
+        for variable in env {
+            let name = variable.as_str().unwrap_or_default().split('=').next().unwrap_or_default();
+            *variable = Value::String(format!("{name}=***"));
+        }
     }
+    if let Some(options) = inspect.pointer_mut("/HostConfig/LogConfig/Config").and_then(Value::as_object_mut)
+    {
+        options.values_mut().for_each(|value| *value = Value::from("***"));
+    }
+}
+
+/// Labels and arguments may be of any size; a record is not.
+fn is_small(inspect: &Value) -> bool {
+    serde_json::to_vec(inspect).is_ok_and(|text| text.len() <= INSPECT_LIMIT)
 }
 
 #[cfg(test)]
@@ -78,6 +86,7 @@ mod tests {
     fn values_of_the_environment_are_hidden() {
         let mut inspect = serde_json::json!({
             "Config": {"Env": ["PASSWORD=hunter2=x", "EMPTY"], "Healthcheck": {"Test": ["CMD", "/check"]}},
+            "HostConfig": {"LogConfig": {"Type": "splunk", "Config": {"splunk-token": "hunter2"}}},
             "State": {"ExitCode": 1}
         });
         mask(&mut inspect);

@@ -14,6 +14,9 @@ use crate::model::{
     Check, Details, Exit, Health, LOOSE_STACK, ReplicaId, RestartPolicy, Seen, ServiceKey, State, Verdict,
 };
 
+/// A label longer than this says nothing of use, and would be part of every message about its container.
+const LABEL_LIMIT: usize = 4096;
+
 /// What the labels say of a container's place.
 struct Place {
     key: ServiceKey,
@@ -31,14 +34,21 @@ fn place(name: &str, labels: &HashMap<String, String>) -> Place {
         _ => ServiceKey::new(LOOSE_STACK, name),
     };
     let number = get(label::NUMBER).and_then(|number| number.parse().ok()).unwrap_or(1);
-    let kept = |key: &str| key.starts_with("zv.") || key == "org.opencontainers.image.version";
+    let kept = |key: &str, value: &str| {
+        let is_known = key.starts_with("zv.") || key == "org.opencontainers.image.version";
+        is_known && key.len() + value.len() <= LABEL_LIMIT
+    };
     Place {
         key,
         number,
         one_off: get(label::ONE_OFF).is_some_and(|value| value.eq_ignore_ascii_case("true")),
         config_hash: get(label::CONFIG_HASH).map(str::to_owned),
         depends_on: get(label::DEPENDS_ON).map(label::depends_on).unwrap_or_default(),
-        labels: labels.iter().filter(|(key, _)| kept(key)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        labels: labels
+            .iter()
+            .filter(|(key, value)| kept(key, value))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
     }
 }
 

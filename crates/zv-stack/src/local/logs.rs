@@ -9,6 +9,7 @@ mod capture;
 mod read;
 mod write;
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -41,7 +42,8 @@ pub(super) struct LogStore {
 impl LogStore {
     /// Opens the folder and starts the writer, which ends when the store is dropped.
     pub(super) fn open(folder: PathBuf) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&folder)?;
+        // What replicas say is not for every user of the host.
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(&folder)?;
         let (dropped, rotation) = (Arc::new(AtomicU64::new(0)), Arc::new(RwLock::new(())));
         let writer = write::Queue::start(folder.clone(), dropped.clone(), rotation.clone())?;
         Ok(Self { folder, writer, dropped, rotation })

@@ -94,9 +94,15 @@ impl Replica {
         }
     }
 
+    /// Begins as one that a person stopped in an earlier run.
+    pub(super) fn kept_down(self) -> Self {
+        self.shared.update(|facts| facts.state = State::Exited);
+        Self { kept_down: true, ..self }
+    }
+
     /// Lives until it is removed, or until nobody can tell it anything any more.
     pub(super) async fn live(mut self) {
-        let mut next = self.wait_for_dependencies().await;
+        let mut next = if self.kept_down { Next::Rest } else { self.wait_for_dependencies().await };
         loop {
             next = match next {
                 Next::Launch => self.run().await,

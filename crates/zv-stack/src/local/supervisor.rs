@@ -23,6 +23,7 @@ use super::{LocalOptions, VERSION};
 use crate::clock;
 use crate::input::{Declared, Input};
 use crate::model::{ReplicaId, ServiceKey};
+use crate::reducer::Memory;
 use crate::runtime::ActionError;
 
 /// Inputs that may wait for the model. When it stands still for longer, replicas' tasks wait for it.
@@ -74,6 +75,8 @@ pub(super) struct Supervisor {
     context: Arc<Context>,
     events: Events,
     asks: mpsc::Receiver<Ask>,
+    /// What people wished before this run.
+    wishes: Memory,
     replicas: JoinSet<()>,
     /// Answers that wait for replicas.
     jobs: JoinSet<()>,
@@ -85,10 +88,11 @@ impl Supervisor {
         stack: StackFile,
         context: Arc<Context>,
         asks: mpsc::Receiver<Ask>,
+        wishes: Memory,
     ) -> (Self, mpsc::Receiver<Input>) {
         let (events, told) = mpsc::channel(EVENTS);
         let (replicas, jobs) = (JoinSet::new(), JoinSet::new());
-        (Self { stack, services: BTreeMap::new(), context, events, asks, replicas, jobs }, told)
+        (Self { stack, services: BTreeMap::new(), context, events, asks, wishes, replicas, jobs }, told)
     }
 
     /// Runs the stack until it is shut down.
@@ -158,9 +162,15 @@ impl Supervisor {
         // All are known before the first one starts: each looks for those it depends on.
         let mut tasks = Vec::new();
         for (name, spec) in services {
-            let numbers = 1..=spec.replicas;
+            let key = ServiceKey::new(self.stack.name.clone(), name.clone());
+            let numbers = 1..=self.wishes.scaled(&key, &spec.hash).unwrap_or(spec.replicas);
             self.services.insert(name.clone(), Service { spec: spec.clone(), replicas: BTreeMap::new() });
-            tasks.extend(numbers.filter_map(|number| self.create(&name, number)));
+            let created = numbers.filter_map(|number| self.create(&name, number)).collect::<Vec<_>>();
+            let wishes = &self.wishes;
+            tasks.extend(created.into_iter().map(|task| match wishes.is_stopped(&task.shared.id) {
+                true => task.kept_down(),
+                false => task,
+            }));
         }
         let names: Vec<String> =
             self.context.registry.all().iter().map(|replica| replica.name.clone()).collect();

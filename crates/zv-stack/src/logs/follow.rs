@@ -1,21 +1,25 @@
 //! Follows services across their replicas: attaches to each one as it appears, again after each restart, and goes on
 //! exactly where it stopped. Lines that exist already come ordered by time; later ones as they are written.
 
+mod bell;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, Stream, StreamExt};
+use futures_util::task::AtomicWaker;
 
 use super::LogLine;
 use super::cursor::Cursor;
 use crate::model::ReplicaId;
 use crate::runtime::{LogError, LogRange, Runtime};
+use bell::Bell;
 use reader::Reader;
 
 /// The replicas that are read at once; a host with more needs a narrower question.
@@ -27,6 +31,8 @@ pub struct Member {
     pub id: ReplicaId,
     /// Another number after each start of the replica.
     pub life: u64,
+    /// When its last life ended, if one has.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 /// What to read.
@@ -80,6 +86,7 @@ pub struct Follow<S> {
     readers: Vec<Reader>,
     cursor: Cursor,
     troubles: VecDeque<Item>,
+    listener: Arc<AtomicWaker>,
 }
 
 impl<S: Source> Follow<S> {
@@ -94,6 +101,7 @@ impl<S: Source> Follow<S> {
             begun: false,
             readers: Vec::new(),
             troubles: VecDeque::new(),
+            listener: Arc::default(),
         }
     }
 
@@ -116,22 +124,22 @@ impl<S: Source> Follow<S> {
             if let Some(reader) = self.readers.iter_mut().find(|reader| reader.member.id == member.id) {
                 reader.meet(member);
             } else if self.readers.len() < REPLICA_LIMIT {
-                self.readers.push(Reader::new(member, is_first, &self.request));
+                let bell = Bell::new(Arc::clone(&self.listener));
+                self.readers.push(Reader::new(member, is_first, &self.request, bell));
             }
         }
     }
 
-    /// Fills every reader's next line. Says whether one of them may still bring lines older than those at hand.
-    fn poll_readers(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Fills the next line of every reader that has something to say. Says whether one of them may still bring lines
+    /// older than those at hand.
+    fn poll_readers(&mut self) -> bool {
         let mut backlog_is_missing = false;
         for reader in &mut self.readers {
-            match reader.poll_fill(cx, &self.source, &self.request, &self.cursor) {
-                Ok(is_missing) => backlog_is_missing |= is_missing,
-                Err(error) => {
-                    let id = reader.member.id.clone();
-                    self.troubles.push_back(Item::Trouble { id, error });
-                }
+            if let Err(error) = reader.fill(&self.source, &self.request, &self.cursor) {
+                let id = reader.member.id.clone();
+                self.troubles.push_back(Item::Trouble { id, error });
             }
+            backlog_is_missing |= reader.owes_backlog();
         }
         backlog_is_missing
     }
@@ -140,9 +148,9 @@ impl<S: Source> Follow<S> {
         let oldest = self
             .readers
             .iter_mut()
-            .filter(|r| r.next.is_some())
-            .min_by_key(|r| r.next.as_ref().map(|l| l.at))?;
-        let line = oldest.next.take()?;
+            .filter(|reader| reader.line().is_some())
+            .min_by_key(|reader| reader.line().map(|line| line.at))?;
+        let line = oldest.take()?;
         let mark = self.cursor.advance(&line);
         Some(Item::Line { mark, line })
     }
@@ -157,8 +165,10 @@ impl<S: Source> Stream for Follow<S> {
     type Item = Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        // Before the readers are asked: whoever rings from now on is heard.
+        self.listener.register(cx.waker());
         self.poll_members(cx);
-        let backlog_is_missing = self.poll_readers(cx);
+        let backlog_is_missing = self.poll_readers();
         if let Some(trouble) = self.troubles.pop_front() {
             return Poll::Ready(Some(trouble));
         }

@@ -24,6 +24,10 @@ pub(super) struct Tracked {
     pub(super) stop_asked: bool,
     /// A person had the runtime send it a signal in this life.
     pub(super) kill_asked: bool,
+    /// The runtime told of the stop before it told of the death.
+    stop_told: bool,
+    /// An inspection showed the restart as counted before it was told.
+    restart_counted: bool,
     /// The kernel killed something in it for want of memory in this life.
     oom: bool,
     /// Its last death was watched, so that a stop would have been noticed.
@@ -68,6 +72,8 @@ impl Tracked {
             ended_pid: None,
             stop_asked: false,
             kill_asked: false,
+            stop_told: false,
+            restart_counted: false,
             oom: false,
             witnessed: false,
             fell: false,
@@ -94,18 +100,19 @@ impl Tracked {
         self.certain = true;
         self.complete(now, &mut seen);
         self.note_verdict(seen.verdict, now, &mut noted);
-        if seen.state.is_up() && !was_up {
-            self.new_life();
-        }
-        self.fell |= was_up && !seen.state.is_up();
         let missed = missed_death(&self.seen, &seen);
+        let lives_anew =
+            seen.state.is_up() && (!was_up || missed.is_some() || is_other_process(&self.seen, &seen));
         noted.changed |= self.seen != seen;
-        self.inspected |= is_inspection;
         self.seen = seen;
         if let Some(exit) = missed {
             self.tell_death(&exit, false, &mut noted);
-            self.death_told = false;
         }
+        if lives_anew {
+            self.new_life();
+        }
+        self.fell |= was_up && !self.seen.state.is_up();
+        self.inspected |= is_inspection;
         if is_inspection && !self.seen.state.is_up() {
             self.note_exit_seen(&mut noted);
         }
@@ -128,13 +135,14 @@ impl Tracked {
                 for _ in count..details.restart_count.min(count.saturating_add(CRASH_LOOP_RESTARTS)) {
                     self.crashes.note(details.started_at.unwrap_or(now).min(now));
                 }
+                self.restart_counted |= details.restart_count > count;
                 // The verdict of the list and of the inspection are one thing; the inspection knows better.
                 seen.verdict = details.health.verdict;
                 let old_exit = old.and_then(|old| old.exit.as_ref());
                 if seen.state.is_up() || ended.is_some() {
                     // A running container has forgotten how it ended before.
                     details.exit = match (details.exit.take(), old_exit) {
-                        (Some(new), Some(old)) if new.at > old.at + CLOCK_SLACK => {
+                        (Some(new), Some(old)) if new.at - old.at > CLOCK_SLACK => {
                             Some(Exit { code: None, ..new })
                         }
                         (Some(new), None) => Some(Exit { code: None, ..new }),
@@ -240,6 +248,8 @@ impl Tracked {
         self.ended_pid = None;
         self.stop_asked = false;
         self.kill_asked = false;
+        self.stop_told = false;
+        self.restart_counted = false;
         self.oom = false;
         self.witnessed = false;
         self.fell = false;
@@ -286,7 +296,7 @@ impl Tracked {
     }
 
     fn started(&mut self, at: DateTime<Utc>, pid: Option<u32>, noted: &mut Noted) {
-        let is_restart = self.witnessed && !self.stop_asked && self.death_told;
+        let is_restart = self.witnessed && !self.stop_asked && self.death_told && !self.restart_counted;
         noted.memory |= self.stop_asked;
         if is_restart {
             self.crashes.note(at);
@@ -300,7 +310,7 @@ impl Tracked {
         let details = self.details();
         details.pid = pid;
         details.started_at = Some(at);
-        details.restart_count += u32::from(is_restart);
+        details.restart_count = details.restart_count.saturating_add(u32::from(is_restart));
         details.health.verdict = verdict;
         self.new_life();
         noted.happenings.push(self.happening(at, HappeningKind::Started, "started".to_owned()));
@@ -320,11 +330,16 @@ impl Tracked {
         if !self.death_told {
             self.tell_death(&exit, false, noted);
         }
+        if self.stop_told {
+            self.stopped(at, noted);
+        }
     }
 
     fn stopped(&mut self, at: DateTime<Utc>, noted: &mut Noted) {
         if self.seen.state.is_up() {
-            // A replica that was started again before this arrived is not stopped.
+            // Either the death it speaks of is yet to be told, or the replica was started again before this arrived:
+            // then nobody has sent a signal to this life.
+            self.stop_told |= self.kill_asked;
             return;
         }
         noted.memory |= !self.stop_asked;
@@ -366,6 +381,12 @@ impl Tracked {
         noted.happenings.push(self.happening(exit.at, kind, exit_text(exit)));
         noted.died = Some((exit.clone(), late));
     }
+}
+
+/// Says whether both are up, but as different processes.
+fn is_other_process(old: &Seen, new: &Seen) -> bool {
+    let pid = |seen: &Seen| seen.details.as_ref().and_then(|details| details.pid);
+    pid(old).zip(pid(new)).is_some_and(|(old, new)| old != new)
 }
 
 /// Returns the end of a life that began and ended between two looks, if there was one.

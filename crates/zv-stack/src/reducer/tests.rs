@@ -1,5 +1,7 @@
 //! Scenarios of the model: what a runtime says, and what a person then sees.
 
+mod races;
+
 use chrono::TimeDelta;
 use proptest::prelude::*;
 

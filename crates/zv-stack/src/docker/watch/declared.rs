@@ -11,6 +11,7 @@ use bollard::models::ContainerSummary;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use rustix::fs::{Mode, OFlags};
 use tokio::task::JoinHandle;
 
 use crate::compose::{self, label};
@@ -31,6 +32,8 @@ type Project = Arc<str>;
 pub(super) struct ComposeFiles {
     projects: HashMap<Project, State>,
     reads: FuturesUnordered<BoxFuture<'static, (Project, Outcome)>>,
+    /// Empty declarations for the services of projects that are gone.
+    dropped: Vec<Declared>,
 }
 
 #[derive(Default)]
@@ -70,8 +73,13 @@ impl ComposeFiles {
     /// Begins to read the files of all projects in a list, each only if it changed.
     pub(super) fn consider<'a>(&mut self, containers: impl Iterator<Item = &'a ContainerSummary>) {
         let sources = sources(containers);
-        self.projects
-            .retain(|project, state| sources.contains_key(project) || state.reading || state.stuck.is_some());
+        self.projects.retain(|project, state| {
+            let kept = sources.contains_key(project) || state.reading || state.stuck.is_some();
+            if !kept {
+                self.dropped.extend(state.take(project, compose::File::default()));
+            }
+            kept
+        });
         for (project, source) in sources {
             let state = self.projects.entry(Arc::clone(&project)).or_default();
             if state.reading || state.stuck.as_ref().is_some_and(|stuck| !stuck.is_finished()) {
@@ -94,6 +102,9 @@ impl ComposeFiles {
 
     /// Waits for something new; safe to drop at any time.
     pub(super) async fn changed(&mut self) -> Vec<Declared> {
+        if !self.dropped.is_empty() {
+            return std::mem::take(&mut self.dropped);
+        }
         loop {
             let Some((project, outcome)) = self.reads.next().await else {
                 return std::future::pending().await;
@@ -185,13 +196,15 @@ fn read(source: Source, before: Option<&Stamp>) -> Outcome {
     Outcome::Read(stamp, merged)
 }
 
-/// Reads a regular file of bounded size: a label may name anything.
+/// Reads a regular file of bounded size: a label may name anything, and what it names may be exchanged meanwhile.
 fn text(path: &Path) -> io::Result<String> {
-    if !std::fs::metadata(path)?.is_file() {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = DiskFile::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a file"));
     }
     let mut text = String::new();
-    DiskFile::open(path)?.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
+    file.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_LIMIT { Err(io::Error::other("larger than 1 MiB")) } else { Ok(text) }
 }
 
@@ -240,11 +253,27 @@ mod tests {
         assert!(matches!(outcome, Outcome::Unchanged));
     }
 
+    #[tokio::test]
+    async fn a_project_that_is_gone_declares_nothing_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), "services: {api: {scale: 2}}").unwrap();
+        let mut files = ComposeFiles::default();
+        files.consider([container(dir.path(), "a.yaml", "1")].iter());
+        assert_eq!(files.changed().await[0].replicas, Some(2));
+        files.consider([].iter());
+        let gone = files.changed().await;
+        assert_eq!((&*gone[0].key.service, gone[0].replicas, gone.len()), ("api", None, 1));
+        assert!(files.projects.is_empty() && files.dropped.is_empty());
+    }
+
     #[test]
     fn what_is_not_a_small_regular_file_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         assert!(text(dir.path()).is_err());
         assert!(text(Path::new("/dev/zero")).is_err());
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(text(&pipe).is_err(), "and nobody waits for its writer");
         let large = dir.path().join("large");
         fs::write(&large, vec![b'#'; FILE_LIMIT as usize + 1]).unwrap();
         assert!(text(&large).is_err());

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
-use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
 use crate::docker::engine::{ApiError, Engine, PING_TIMEOUT, escape};
@@ -19,7 +20,7 @@ use crate::model::ReplicaId;
 /// How far back the engine is asked: it keeps its last 256 events.
 const BACK: i64 = 60 * 60;
 const SECOND: i64 = 1_000_000_000;
-/// The longest event that is read.
+/// The longest event that is read. It carries all labels of its container, those of a hostile image, too.
 const EVENT_LIMIT: usize = 1024 * 1024;
 /// What is subscribed to. The runs of health checks are events, too, and many: they are left out at the source.
 const ACTIONS: [&str; 13] = [
@@ -89,7 +90,7 @@ pub(super) async fn subscribe(engine: Arc<Engine>) -> Result<Events, ApiError> {
     let date = response.headers().get(hyper::header::DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc());
     let body = response.into_body().into_data_stream().map_err(std::io::Error::other);
-    let lines = FramedRead::new(StreamReader::new(body), LinesCodec::new_with_max_length(EVENT_LIMIT));
+    let lines = FramedRead::new(StreamReader::new(body), Lines(LinesCodec::new_with_max_length(EVENT_LIMIT)));
     let messages = lines.filter_map(|line| {
         std::future::ready(match line {
             Ok(line) => parse(&line).map_err(|error| format!("an event cannot be read: {error}")).transpose(),
@@ -97,6 +98,26 @@ pub(super) async fn subscribe(engine: Arc<Engine>) -> Result<Events, ApiError> {
         })
     });
     Ok(Events { stream: messages.boxed(), began: Began::new(date, now) })
+}
+
+/// Passes over a line that is too long: the engine would only send it again to a new connection, and the next list
+/// tells what it was about.
+struct Lines(LinesCodec);
+
+impl Decoder for Lines {
+    type Item = String;
+    type Error = LinesCodecError;
+
+    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<String>, LinesCodecError> {
+        loop {
+            match self.0.decode(bytes) {
+                Err(LinesCodecError::MaxLineLengthExceeded) => {
+                    tracing::warn!("an event of more than {EVENT_LIMIT} bytes is passed over");
+                }
+                other => return other,
+            }
+        }
+    }
 }
 
 /// Asks for what happened before the subscription began. What cannot be had only costs knowing who stopped a container.
@@ -193,6 +214,15 @@ mod tests {
         assert_eq!(began(10 * SECOND + 5), Began { earliest: 10 * SECOND, likely: 10 * SECOND + 5 });
         assert_eq!(began(99 * SECOND).likely, 11 * SECOND);
         assert_eq!(began(SECOND).likely, 10 * SECOND);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_too_long_does_not_end_the_stream() {
+        let text = format!("first\n{}\nlast\n", "x".repeat(EVENT_LIMIT + 3));
+        let codec = Lines(LinesCodec::new_with_max_length(EVENT_LIMIT));
+        let lines: Vec<_> = FramedRead::new(text.as_bytes(), codec).collect().await;
+        let lines: Vec<_> = lines.into_iter().map(Result::unwrap).collect();
+        assert_eq!(lines, ["first", "last"]);
     }
 
     #[test]

@@ -20,6 +20,12 @@ use crate::runtime::{LogError, LogRange};
 /// The longest line of a file: bytes that are not UTF-8 grow when they are replaced.
 const MAX_STORED: u64 = LINE_LIMIT as u64 * 3 + 64;
 
+/// What is read from the files at once.
+const BATCH_LINES: usize = 256;
+const BATCH_BYTES: usize = 256 * 1024;
+/// Lines that wait for the reader.
+const QUEUE: usize = 16;
+
 /// Which lines of the files.
 #[derive(Debug, Clone, Copy)]
 struct Filter {
@@ -33,7 +39,7 @@ pub(in crate::local) fn follow(
     tap: Arc<Tap>,
     range: LogRange,
 ) -> BoxStream<'static, Result<LogLine, LogError>> {
-    let (sender, receiver) = mpsc::channel(64);
+    let (sender, receiver) = mpsc::channel(QUEUE);
     let work = async move {
         // An error means that the stream's reader is gone: nothing more to do.
         let _left = run(&tap, range, &sender).await;
@@ -53,13 +59,7 @@ async fn run(tap: &Arc<Tap>, range: LogRange, lines: &Lines) -> Result<(), Left>
     loop {
         let mut attached = tap.attach();
         tap.store.sync().await;
-        let mut history = history(tap.clone(), filter);
-        while let Some(line) = history.recv().await {
-            if let Ok(line) = &line {
-                filter.after = filter.after.max(nanoseconds(line));
-            }
-            lines.send(line).await?;
-        }
+        send_history(tap, &mut filter, lines).await?;
         filter = Filter { after: filter.after.max(attached.last), tail: None };
         if !range.follow || !attached.open || *first_run.get_or_insert(attached.run) != attached.run {
             return Ok(());
@@ -83,61 +83,86 @@ fn nanoseconds(line: &LogLine) -> i64 {
     line.at.timestamp_nanos_opt().unwrap_or(i64::MAX)
 }
 
-/// Reads the files on a blocking thread, which ends when the receiver is dropped.
-fn history(tap: Arc<Tap>, filter: Filter) -> mpsc::Receiver<Result<LogLine, LogError>> {
-    let (sender, receiver) = mpsc::channel(64);
-    tokio::task::spawn_blocking(move || {
-        let sent = read_files(&tap.store, &tap.name, &tap.id, filter, &mut |line| {
-            sender.blocking_send(Ok(line)).is_ok()
-        });
-        if let Err(error) = sent {
-            // If the receiver is gone, nobody wants to know.
-            let _left = sender.blocking_send(Err(LogError::Unreadable(error.to_string())));
+/// Sends what is in the files and moves the filter behind it.
+async fn send_history(tap: &Arc<Tap>, filter: &mut Filter, lines: &Lines) -> Result<(), Left> {
+    let mut history = History::new(tap.clone(), *filter);
+    loop {
+        let reading = tokio::task::spawn_blocking(move || history.batch().map(|batch| (history, batch)));
+        let batch = match reading.await.map_err(io::Error::other).flatten() {
+            Ok((_, batch)) if batch.is_empty() => return Ok(()),
+            Ok((rest, batch)) => {
+                history = rest;
+                batch
+            }
+            Err(error) => return lines.send(Err(LogError::Unreadable(error.to_string()))).await,
+        };
+        for line in batch {
+            filter.after = filter.after.max(nanoseconds(&line));
+            lines.send(Ok(line)).await?;
         }
-    });
-    receiver
+    }
 }
 
-/// Hands on the lines of all generations, oldest first, until `emit` wants no more.
-fn read_files(
-    store: &LogStore,
-    name: &str,
-    id: &ReplicaId,
+/// The files of one log being read, oldest first, a batch at a time: no thread ever waits for whoever takes the lines.
+struct History {
+    tap: Arc<Tap>,
     filter: Filter,
-    emit: &mut dyn FnMut(LogLine) -> bool,
-) -> io::Result<()> {
-    let mut last = VecDeque::new();
-    for file in open_all(store, name)? {
-        let mut reader = BufReader::with_capacity(64 * 1024, file);
-        let mut raw = Vec::new();
-        loop {
+    /// Absent until the first batch.
+    files: Option<VecDeque<BufReader<File>>>,
+    /// Lines that are only handed out once all was read: the tail.
+    last: VecDeque<LogLine>,
+}
+
+impl History {
+    fn new(tap: Arc<Tap>, filter: Filter) -> Self {
+        Self { tap, filter, files: None, last: VecDeque::new() }
+    }
+
+    /// Returns the next lines; none once all have been returned. Blocks.
+    fn batch(&mut self) -> io::Result<Vec<LogLine>> {
+        let mut files = match self.files.take() {
+            Some(files) => files,
+            None => open_all(&self.tap.store, &self.tap.name)?
+                .into_iter()
+                .map(|file| BufReader::with_capacity(64 * 1024, file))
+                .collect(),
+        };
+        let (mut batch, mut bytes, mut raw) = (Vec::new(), 0, Vec::new());
+        while batch.len() < BATCH_LINES
+            && bytes < BATCH_BYTES
+            && let Some(reader) = files.front_mut()
+        {
             raw.clear();
-            let read = reader.by_ref().take(MAX_STORED).read_until(b'\n', &mut raw)?;
-            if read == 0 {
-                break;
+            if reader.by_ref().take(MAX_STORED).read_until(b'\n', &mut raw)? == 0 {
+                files.pop_front();
+                continue;
             }
             // What has no end is torn, or still being written; what cannot be parsed was torn before.
-            let Some(line) = parse(&raw, id).filter(|line| nanoseconds(line) > filter.after) else {
-                continue;
-            };
-            match filter.tail {
+            let line = parse(&raw, &self.tap.id).filter(|line| nanoseconds(line) > self.filter.after);
+            let Some(line) = line else { continue };
+            match self.filter.tail {
                 Some(tail) => {
-                    last.push_back(line);
-                    if last.len() > tail as usize {
-                        last.pop_front();
+                    self.last.push_back(line);
+                    if self.last.len() > tail as usize {
+                        self.last.pop_front();
                     }
                 }
-                None if !emit(line) => return Ok(()),
-                None => {}
+                None => {
+                    bytes += line.text.len();
+                    batch.push(line);
+                }
             }
         }
-    }
-    for line in last {
-        if !emit(line) {
-            break;
+        while batch.len() < BATCH_LINES
+            && bytes < BATCH_BYTES
+            && let Some(line) = self.last.pop_front()
+        {
+            bytes += line.text.len();
+            batch.push(line);
         }
+        self.files = Some(files);
+        Ok(batch)
     }
-    Ok(())
 }
 
 /// Opens all generations at one moment between two rotations, oldest first.

@@ -156,3 +156,47 @@ async fn cleared_history_is_gone_and_files_of_strangers_are_removed() {
     assert!(folder.path().join("web-1.log").exists());
     assert!(!folder.path().join("web-2.log.1").exists());
 }
+
+#[test]
+fn readers_whose_lines_nobody_takes_hold_no_thread() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(LogStore::open(folder.path().to_owned()).expect("a folder"));
+    let taps: Vec<Arc<Tap>> = (0..8)
+        .map(|number| {
+            let id = ReplicaId::new(format!("local-demo-web-{number}"));
+            let tap = Arc::new(Tap::new(id, &format!("web-{number}"), store.clone()));
+            (0..2000).for_each(|line| tap.push(Output::Stdout, line.to_string(), false, at(line)));
+            tap
+        })
+        .collect();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build().unwrap();
+    let read = async {
+        // As a merged log does: the first line of each, then one after the other to its end.
+        let mut streams: Vec<_> = taps.iter().map(|tap| follow(tap.clone(), ALL)).collect();
+        for stream in &mut streams {
+            assert_eq!(stream.next().await.expect("a line").expect("readable").text, "0");
+        }
+        tokio::task::spawn_blocking(|| ()).await.expect("a thread is free");
+        for stream in streams {
+            assert_eq!(stream.count().await, 1999);
+        }
+    };
+    let done =
+        runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(20), read).await });
+    runtime.shutdown_background();
+    done.expect("nothing waits for ever");
+}
+
+#[tokio::test]
+async fn the_log_of_a_replica_is_not_for_everybody() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, tap) = open(&folder.path().join("logs"));
+    tap.push(Output::Stdout, "x".into(), false, at(1));
+    store.sync().await;
+    for path in ["logs", "logs/web-1.log"] {
+        let mode = std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{path}");
+    }
+}

@@ -1,9 +1,12 @@
 //! Reads one replica through its lives: first what is there already, then what is written.
 
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
+use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 
+use super::bell::Bell;
 use super::{Member, Request, Source};
 use crate::logs::LogLine;
 use crate::logs::cursor::{Cursor, Mark};
@@ -29,20 +32,23 @@ enum Phase {
 /// One replica being read.
 pub(super) struct Reader {
     pub(super) member: Member,
-    pub(super) next: Option<LogLine>,
+    next: Option<LogLine>,
     phase: Phase,
     /// Lines up to here were handed out before this opening.
     from: Option<Mark>,
     repeated: u32,
     /// It was started again while the rest of this life was still being read.
     next_life: Option<Member>,
+    /// What was told of it since its last line: a log that stays unreadable is no news.
+    trouble: Option<String>,
+    bell: Arc<Bell>,
 }
 
 impl Reader {
-    pub(super) fn new(member: Member, has_backlog: bool, request: &Request) -> Self {
+    pub(super) fn new(member: Member, has_backlog: bool, request: &Request, bell: Arc<Bell>) -> Self {
         let tail = if has_backlog { request.tail } else { None };
         let phase = Phase::Opening { backlog: has_backlog, tail };
-        Self { member, next: None, phase, from: None, repeated: 0, next_life: None }
+        Self { member, next: None, phase, from: None, repeated: 0, next_life: None, trouble: None, bell }
     }
 
     /// Says whether nothing is to be expected before the replica lives again.
@@ -50,8 +56,25 @@ impl Reader {
         matches!(self.phase, Phase::Idle | Phase::Failed) && self.next.is_none() && self.next_life.is_none()
     }
 
+    /// Returns the line at hand.
+    pub(super) fn line(&self) -> Option<&LogLine> {
+        self.next.as_ref()
+    }
+
+    /// Takes the line at hand.
+    pub(super) fn take(&mut self) -> Option<LogLine> {
+        self.bell.ring();
+        self.next.take()
+    }
+
+    /// Says whether what was there before is still on its way.
+    pub(super) fn owes_backlog(&self) -> bool {
+        self.next.is_none() && matches!(self.phase, Phase::Backlog(_))
+    }
+
     /// Hears of the replica again: it may have been started anew, or may be readable again.
     pub(super) fn meet(&mut self, member: Member) {
+        self.bell.ring();
         let reopen = Phase::Opening { backlog: false, tail: None };
         if matches!(self.phase, Phase::Failed) {
             self.member = member;
@@ -66,14 +89,18 @@ impl Reader {
         }
     }
 
-    /// Gets the next line if there is one. Says whether the backlog is still on its way.
-    pub(super) fn poll_fill(
+    /// Gets the next line if there is one.
+    pub(super) fn fill(
         &mut self,
-        cx: &mut Context<'_>,
         source: &impl Source,
         request: &Request,
         cursor: &Cursor,
-    ) -> Result<bool, LogError> {
+    ) -> Result<(), LogError> {
+        if self.next.is_some() || !self.bell.has_rung() {
+            return Ok(());
+        }
+        let waker = Waker::from(Arc::clone(&self.bell));
+        let mut cx = Context::from_waker(&waker);
         while self.next.is_none() {
             let (lines, is_backlog) = match &mut self.phase {
                 Phase::Opening { backlog, tail } => {
@@ -83,19 +110,20 @@ impl Reader {
                 }
                 Phase::Backlog(lines) => (lines, true),
                 Phase::Live(lines) => (lines, false),
-                Phase::Idle | Phase::Failed => return Ok(false),
+                Phase::Idle | Phase::Failed => return Ok(()),
             };
-            match lines.poll_next_unpin(cx) {
+            match lines.poll_next_unpin(&mut cx) {
                 Poll::Ready(Some(Ok(line))) => self.offer(line),
                 Poll::Ready(Some(Err(error))) => {
                     self.phase = Phase::Failed;
-                    return Err(error);
+                    let told = self.trouble.replace(error.to_string());
+                    return if told == self.trouble { Ok(()) } else { Err(error) };
                 }
                 Poll::Ready(None) => self.ended(is_backlog, request),
-                Poll::Pending => return Ok(is_backlog),
+                Poll::Pending => return Ok(()),
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn open(
@@ -110,13 +138,18 @@ impl Reader {
         self.repeated = 0;
         let since = match self.from {
             Some(mark) => Some(mark.at),
-            None => request.cursor.earliest().or(request.since),
+            None => request.cursor.earliest().or(request.since).or(self.past(request)),
         };
         // What was read before is never cut off by a tail.
         let tail = tail.filter(|_| self.from.is_none());
         let follow = request.follow && !backlog;
         let lines = source.read(&self.member.id, LogRange { since, tail, follow });
         self.phase = if backlog { Phase::Backlog(lines) } else { Phase::Live(lines) };
+    }
+
+    /// Where nothing but news was wanted and there was none yet, what earlier lives wrote is none either.
+    fn past(&self, request: &Request) -> Option<DateTime<Utc>> {
+        self.member.ended_at.filter(|_| request.tail == Some(0))
     }
 
     fn offer(&mut self, line: LogLine) {
@@ -129,6 +162,7 @@ impl Reader {
                 return;
             }
         }
+        self.trouble = None;
         self.next = Some(line);
     }
 

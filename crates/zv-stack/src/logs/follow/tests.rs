@@ -1,6 +1,7 @@
 //! Replicas that come, go, restart and fail, read through one stream.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -84,8 +85,8 @@ fn rig(logs: &Fake, request: Request) -> Rig {
 impl Rig {
     fn name(&self, lives: &[(&str, u64)]) {
         let members =
-            lives.iter().map(|(id, life)| Member { id: ReplicaId::new(*id), life: *life }).collect();
-        self.members.send(members).unwrap();
+            lives.iter().map(|(id, life)| Member { id: ReplicaId::new(*id), life: *life, ended_at: None });
+        self.members.send(members.collect()).unwrap();
     }
 
     /// All texts that are ready now.
@@ -134,6 +135,21 @@ fn a_tail_of_none_begins_with_what_comes() {
     rig.name(&[("a", 1)]);
     assert_eq!(rig.ready(), [""; 0]);
     rig.logs.write("a", 2, "new");
+    assert_eq!(rig.ready(), ["new"]);
+}
+
+#[test]
+fn a_tail_of_none_stays_one_when_a_silent_replica_is_restarted() {
+    let logs = Fake::default();
+    logs.write("a", 1, "old");
+    let mut rig = rig(&logs, Request { tail: Some(0), ..following() });
+    rig.name(&[("a", 1)]);
+    assert_eq!(rig.ready(), [""; 0]);
+    rig.logs.end_life("a");
+    assert_eq!(rig.ready(), [""; 0]);
+    rig.logs.write("a", 7, "new");
+    let ended_at = Some(DateTime::from_timestamp_nanos(5));
+    rig.members.send(vec![Member { id: ReplicaId::new("a"), life: 2, ended_at }]).unwrap();
     assert_eq!(rig.ready(), ["new"]);
 }
 
@@ -195,6 +211,8 @@ fn a_log_that_cannot_be_read_is_said_once_and_tried_again_later() {
     let mut rig = rig(&logs, following());
     rig.name(&[("a", 1), ("b", 1)]);
     assert_eq!(rig.ready(), ["a: the log cannot be read: none", "other"]);
+    rig.name(&[("a", 1), ("b", 1)]);
+    assert_eq!(rig.ready(), [""; 0], "it still cannot be read, which is no news");
     rig.logs.set_unreadable("a", false);
     rig.name(&[("a", 1), ("b", 1)]);
     assert_eq!(rig.ready(), ["line"]);
@@ -227,4 +245,41 @@ fn a_cursor_resumes_exactly() {
         got.extend(second.ready());
         assert_eq!(got, all, "after {taken} lines");
     }
+}
+
+/// Replicas that say nothing, but for one.
+#[derive(Clone)]
+struct Silent {
+    asked: Arc<AtomicUsize>,
+    voice: Fake,
+}
+
+impl Source for Silent {
+    fn read(&self, id: &ReplicaId, range: LogRange) -> BoxStream<'static, Result<LogLine, LogError>> {
+        if id.as_str() == "voice" || !range.follow {
+            return self.voice.read(id, range);
+        }
+        let asked = Arc::clone(&self.asked);
+        stream::poll_fn(move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Poll::Pending
+        })
+        .boxed()
+    }
+}
+
+#[test]
+fn the_silent_are_not_asked_for_each_line_of_another() {
+    let source = Silent { asked: Arc::default(), voice: Fake::default() };
+    let mut names: Vec<_> = (0..300).map(|number| ReplicaId::new(number.to_string())).collect();
+    names.push(ReplicaId::new("voice"));
+    let members = names.into_iter().map(|id| Member { id, life: 1, ended_at: None }).collect();
+    let members = stream::iter([members]).chain(stream::pending()).boxed();
+    let mut follow = Follow::new(source.clone(), members, following());
+    assert!(follow.next().now_or_never().is_none());
+    for nanos in 0..1000 {
+        source.voice.write("voice", nanos, "line");
+        assert!(follow.next().now_or_never().is_some());
+    }
+    assert_eq!(source.asked.load(Ordering::Relaxed), 300);
 }

@@ -1,0 +1,12 @@
+//! The agent as a process: the real binary, the real client over real sockets, replicas that are shell one-liners.
+
+mod actions;
+mod clients;
+mod disk;
+mod docker;
+mod ending;
+mod logs;
+mod memory;
+mod reload;
+pub(crate) mod rig;
+mod start;
