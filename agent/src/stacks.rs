@@ -31,6 +31,9 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime};
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
+/// The replicas that these changes may describe, all together: a change carries its whole service, and a gap that holds
+/// more than this is smaller as a snapshot on most hosts.
+const REPLICAS_KEPT: usize = 1024;
 /// The happenings kept for those who ask what was.
 const HAPPENINGS_KEPT: usize = 500;
 /// The stops on request that are kept until the deaths they caused are on record.
@@ -79,6 +82,8 @@ struct State {
     model: Model,
     seq: u64,
     kept: VecDeque<Arc<Change>>,
+    /// The replicas described in `kept`.
+    kept_replicas: usize,
     happenings: VecDeque<Happening>,
     /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
     stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
@@ -156,6 +161,7 @@ impl Stacks {
             model: Model::new(memory),
             seq: 0,
             kept: VecDeque::new(),
+            kept_replicas: 0,
             happenings: VecDeque::new(),
             stops: VecDeque::new(),
             stats: BTreeMap::new(),
@@ -343,9 +349,28 @@ impl Stacks {
             push_bounded(&mut state.happenings, happening.clone(), HAPPENINGS_KEPT);
         }
         let change = Arc::new(Change { seq: state.seq, host: self.inner.host.id.clone(), what });
-        push_bounded(&mut state.kept, Arc::clone(&change), CHANGES_KEPT);
+        state.keep(Arc::clone(&change));
         // Nobody listening is no fault.
         let _ = self.inner.changes.send(change);
+    }
+}
+
+impl State {
+    /// Keeps a change, and as many before it as there is room for.
+    fn keep(&mut self, change: Arc<Change>) {
+        self.kept_replicas += replicas_in(&change);
+        self.kept.push_back(change);
+        while self.kept.len() > CHANGES_KEPT || self.kept_replicas > REPLICAS_KEPT {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.kept_replicas -= replicas_in(&oldest);
+        }
+    }
+}
+
+fn replicas_in(change: &Change) -> usize {
+    match &change.what {
+        What::Service { service } => service.replicas.len(),
+        What::ServiceGone { .. } | What::Runtime { .. } | What::Happened { .. } => 0,
     }
 }
 
