@@ -2,6 +2,7 @@
 //! event. What it measures and how is explained in docs/benchmarks.md.
 
 mod agent;
+mod commands;
 mod engine;
 mod figures;
 mod latency;
@@ -35,7 +36,7 @@ const STEPS: [usize; 3] = [0, 30, 100];
 /// Measures, prints, and with `--write` keeps what came of it.
 pub(crate) fn agent(args: &[&str]) -> Result<()> {
     let plan = Plan::parse(args, docker_host())?;
-    note("building the agent and the program that the containers run");
+    note("building the agent, the command line and the program that the containers run");
     let programs = Programs::build()?;
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = threads.block_on(run(&plan, &programs))?;
@@ -93,6 +94,7 @@ async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Resul
     drop(peers);
 
     let snapshots = agent.time_snapshots().await?;
+    let commands = commands::measure(&programs.cli, &agent, &plan.host).await?;
     let latency = latency::measure(&agent, engine, EVENTS).await?;
     let after_events = observe(&mut [Group::one("zv-agent", agent.pid())], SETTLE).await?.remove(0);
     agent.stop().await?;
@@ -102,6 +104,7 @@ async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Resul
         beside,
         engines: [engine_alone, engine_with_agent, engine_with_peers],
         snapshots,
+        commands,
         latency,
         after_events,
     })

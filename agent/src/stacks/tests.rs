@@ -131,6 +131,28 @@ fn a_listener_that_missed_too_much_gets_a_snapshot() {
     assert!(stacks.happenings(usize::MAX).happenings.len() <= HAPPENINGS_KEPT);
 }
 
+#[test]
+fn changes_of_large_services_are_kept_within_bounds() {
+    let stacks = stacks_in(None);
+    feed(&stacks, (1..=200).map(|number| replica("api", number)).collect());
+    let before = ready(&mut stacks.events(None)).pop().unwrap().id;
+    for _ in 0..20 {
+        pause(&stacks, "api-1", EventKind::Paused);
+        pause(&stacks, "api-1", EventKind::Unpaused);
+    }
+    let state = stacks.state();
+    let bytes: usize = state.kept.iter().map(|change| change.json.len()).sum();
+    assert_eq!(bytes, state.kept_bytes);
+    assert!((CHANGES_KEPT_BYTES / 2..=CHANGES_KEPT_BYTES).contains(&bytes), "{bytes}");
+    let last = state.seq;
+    drop(state);
+    let returned = ready(&mut stacks.events(Some(&before)));
+    assert!(matches!(returned[..], [Message { body: Body::Snapshot(_), .. }]), "a gap that is too large");
+    let (epoch, _) = before.rsplit_once('-').unwrap();
+    let missed = ready(&mut stacks.events(Some(&format!("{epoch}-{}", last - 1))));
+    assert_eq!(seqs(&missed), [last]);
+}
+
 #[tokio::test]
 async fn streams_end_when_the_agent_closes() {
     let stacks = stacks_in(None);

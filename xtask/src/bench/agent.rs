@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const KNOCK_EVERY: Duration = Duration::from_millis(2);
 /// Snapshots that are fetched.
 const SNAPSHOTS: usize = 20;
+const CONFIG: &str = "zv.yaml";
 
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -46,8 +47,11 @@ impl Agent {
     /// Starts it with nothing kept from before.
     pub(super) fn start(program: &Path, engine: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let config = folder.path().join("zv.yaml");
-        std::fs::write(&config, "stack: { runtime: docker }\n")?;
+        let config = folder.path().join(CONFIG);
+        // Another agent on this host may have taken the default socket.
+        let socket = folder.path().join("zv.sock");
+        let text = format!("stack: {{ runtime: docker }}\napi: {{ unix: \"{}\" }}\n", socket.display());
+        std::fs::write(&config, text)?;
         let log = File::create(folder.path().join("log"))?;
         let address = free_address()?;
         let began = Instant::now();
@@ -71,6 +75,15 @@ impl Agent {
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the file it is configured by.
+    pub(super) fn config(&self) -> PathBuf {
+        self.folder.path().join(CONFIG)
     }
 
     /// Returns how long after its start the agent had told the process of each container.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::Snapshots;
+use super::commands::Commands;
 use super::engine::Place;
 use super::figures::Series;
 use super::latency::Latency;
@@ -29,6 +30,7 @@ pub(super) struct Report {
     /// The engine alone, with the agent, and with the docker commands too.
     pub(super) engines: [Usage; 3],
     pub(super) snapshots: Snapshots,
+    pub(super) commands: Commands,
     pub(super) latency: Latency,
     pub(super) after_events: Usage,
 }
@@ -53,6 +55,7 @@ impl Report {
             self.peer_table(containers),
             self.engine_table(containers),
             self.latency_table(containers),
+            self.command_table(containers),
             self.remarks(containers),
         ] {
             text.push('\n');
@@ -160,6 +163,33 @@ impl Report {
             let cells =
                 [name.to_owned(), value(series.median()), value(series.percentile(95)), value(series.max())];
             row(&mut text, &cells);
+        }
+        text
+    }
+
+    fn command_table(&self, containers: usize) -> String {
+        let Commands { asking_the_agent, alone, docker } = &self.commands;
+        let count = docker.len();
+        let mut text = format!("Commands, {count} runs of each in turn, {containers} containers (ms):\n\n");
+        text.push_str(
+            "| command | median | p95 | max | median ÷ that of `docker ps` |\n|---|---:|---:|---:|---:|\n",
+        );
+        for (name, series) in [
+            ("`zv ps`, asking the agent", asking_the_agent),
+            ("`zv ps`, without an agent", alone),
+            ("`docker ps --all`", docker),
+        ] {
+            let value = |value: f64| format!("{value:.0}");
+            row(
+                &mut text,
+                &[
+                    name.to_owned(),
+                    value(series.median()),
+                    value(series.percentile(95)),
+                    value(series.max()),
+                    ratio(series.median(), docker.median()),
+                ],
+            );
         }
         text
     }
