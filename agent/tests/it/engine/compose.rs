@@ -64,8 +64,13 @@ async fn a_project_comes_suffers_is_stopped_and_goes() {
     let name = |number: u32| api.replicas.iter().find(|one| one.number == number).unwrap().name.clone();
 
     lab.docker(&["kill", &name(1)]).await;
-    let degraded = agent.until_status("api", "degraded").await;
-    assert!(degraded.reason.as_deref().is_some_and(|reason| reason.contains("137")), "{degraded:#?}");
+    // The kernel tells of the death first, the engine its code a moment later.
+    agent
+        .until("degraded, with the code", |snapshot| {
+            let api = service(snapshot, "api").filter(|api| api.status == "degraded")?;
+            api.reason.as_deref().filter(|reason| reason.contains("137")).map(str::to_owned)
+        })
+        .await;
     let summary = agent.until_deaths("api", 1).await.remove(0);
     assert_eq!(
         (summary.name.as_str(), summary.exit.code, summary.wanted),
