@@ -129,7 +129,9 @@ impl Source for Fake {
                 body: Body::Snapshot(Box::new(self.snapshot())),
             }],
         };
-        stream::iter(first).chain(live.filter_map(|change| async { change.ok().map(|change| message(&change)) })).boxed()
+        stream::iter(first)
+            .chain(live.filter_map(|change| async { change.ok().map(|change| message(&change)) }))
+            .boxed()
     }
 
     fn happenings(&self, limit: usize) -> Happenings {
