@@ -12,6 +12,7 @@ use crate::config::ConfigArgs;
 #[cfg(feature = "demo")]
 use crate::demo::DemoArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
+use crate::health_check::HealthCheckArgs;
 use crate::logs::LogsArgs;
 use crate::ps::PsArgs;
 use crate::why::WhyArgs;
@@ -78,6 +79,7 @@ pub enum Command {
     Ps(PsArgs),
     Why(WhyArgs),
     Logs(LogsArgs),
+    HealthCheck(HealthCheckArgs),
     /// Stop a service, or one replica of it
     Stop(StopArgs),
     /// Start a service that was stopped, or one replica of it

@@ -28,6 +28,7 @@ mod verdict;
 mod wire;
 mod words;
 
+pub use hyper::Method;
 pub use judge::{Confirm, Flip, Judge};
 pub use prober::{Prober, run_all};
 pub use schedule::Schedule;

@@ -30,8 +30,11 @@ impl Prober {
     }
 
     /// Runs one probe. It ends at the target's own time limit or at `deadline`, whichever comes first, whatever the
-    /// other side does.
+    /// other side does. What cannot begin before the deadline is unknown.
     pub async fn run(&self, target: &Target, deadline: Instant) -> Report {
+        if clock::now() >= deadline {
+            return Report::not_tried();
+        }
         let mut trace = Trace::new();
         let limit = clock::now() + target.timeout;
         let outcome = match timeout_at(deadline.min(limit), Box::pin(self.check(target, &mut trace))).await {
@@ -93,24 +96,5 @@ pub fn run_all<'a>(
     limit: usize,
     deadline: Instant,
 ) -> impl Stream<Item = (usize, Report)> + 'a {
-    lanes::run(targets.iter().map(move |target| prober.run_in_time(target, deadline)), limit)
-}
-
-impl Prober {
-    /// Runs a probe unless it is too late to begin.
-    async fn run_in_time(&self, target: &Target, deadline: Instant) -> Report {
-        if clock::now() < deadline {
-            return self.run(target, deadline).await;
-        }
-        Report {
-            verdict: Verdict::Unknown,
-            reason: "not tried: the deadline came first".to_owned(),
-            duration: Duration::ZERO,
-            phases: crate::Phases::default(),
-            peer: None,
-            http_status: None,
-            redirects: 0,
-            certificate_ends: None,
-        }
-    }
+    lanes::run(targets.iter().map(move |target| prober.run(target, deadline)), limit)
 }

@@ -64,6 +64,22 @@ pub struct Report {
     pub certificate_ends: Option<i64>,
 }
 
+impl Report {
+    /// There was no time for it.
+    pub(crate) fn not_tried() -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            reason: "not tried: the deadline came first".to_owned(),
+            duration: Duration::ZERO,
+            phases: Phases::default(),
+            peer: None,
+            http_status: None,
+            redirects: 0,
+            certificate_ends: None,
+        }
+    }
+}
+
 /// Why a probe ended early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {

@@ -46,11 +46,11 @@ impl Authority {
             let acceptor = acceptor.clone();
             async move {
                 // A client that does not like the certificate leaves.
-                if let Ok(mut stream) = acceptor.accept(stream).await {
-                    if stream.read(&mut [0; 4096]).await.is_ok() {
-                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.ok();
-                        stream.shutdown().await.ok();
-                    }
+                if let Ok(mut stream) = acceptor.accept(stream).await
+                    && stream.read(&mut [0; 4096]).await.is_ok()
+                {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.ok();
+                    stream.shutdown().await.ok();
                 }
             }
         })
