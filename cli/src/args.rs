@@ -27,7 +27,7 @@ const AFTER_HELP: &str = "\
 Without --agent, zv looks for an agent at /run/zv/zv.sock and 127.0.0.1:9780; where there is none, it looks at the \
 engine of this host by itself.
 
-Exit codes: 0 done, 1 findings or failure, 2 the command was not understood.
+Exit codes: 0 done, 1 findings or failure, 2 the command was not understood; `zv health-check` has its own.
 
 Examples:
   zv ps                     what runs, and what should

@@ -110,7 +110,7 @@ fn print(format: Format, summary: &Summary, console: &mut Console) -> Outcome {
             let lines = render::text(summary, console.facts().width);
             console.lines(&lines)
         }
-        Format::Json => console.json(summary),
+        Format::Json => console.json(&summary.showing(&summary.findings)),
         Format::Nagios => console.raw(render::nagios(summary).as_bytes()),
         Format::Junit => console.raw(render::junit(summary).as_bytes()),
     }
@@ -139,8 +139,8 @@ async fn changes_alone(
     let Changes { told, state } = locked.compare(summary, args.remind);
     if !told.is_empty() {
         if args.format(options) == Format::Json {
-            let findings = told.iter().map(|change| change.finding.clone()).collect();
-            console.json(&Summary { findings, ..summary.clone() })?;
+            let findings: Vec<Finding> = told.iter().map(|change| change.finding.clone()).collect();
+            console.json(&summary.showing(&findings))?;
         } else {
             console.lines(&render::changes(&told, summary.at))?;
         }

@@ -1,7 +1,6 @@
 //! What a run found: one finding for each target, and what they come to.
 
 use chrono::{DateTime, Utc};
-use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use zv_probe::{Report, Verdict};
 
@@ -126,15 +125,22 @@ pub(super) fn code(verdict: Verdict) -> u8 {
     }
 }
 
-impl Serialize for Summary {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut summary = serializer.serialize_struct("Summary", 5)?;
-        summary.serialize_field("at", &self.at)?;
-        summary.serialize_field("status", self.verdict().word())?;
-        summary.serialize_field("exit_code", &self.code())?;
-        summary.serialize_field("duration_seconds", &self.seconds)?;
-        summary.serialize_field("targets", &self.findings)?;
-        summary.end()
+/// A run as programs read it, with all targets or some of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown<'a> {
+    at: DateTime<Utc>,
+    /// Of the whole run, whichever targets are shown.
+    status: &'static str,
+    exit_code: u8,
+    duration_seconds: f64,
+    targets: &'a [Finding],
+}
+
+impl Summary {
+    /// Returns the run with these of its targets.
+    pub(super) fn showing<'a>(&self, targets: &'a [Finding]) -> Shown<'a> {
+        let (status, exit_code) = (self.verdict().word(), self.code());
+        Shown { at: self.at, status, exit_code, duration_seconds: self.seconds, targets }
     }
 }
 

@@ -8,7 +8,7 @@ use super::args::{HealthCheckArgs, Plan};
 use super::finding::Finding;
 use crate::connect::{self, Agent};
 use crate::console::Console;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::{names, text};
 
 /// More of what a health check printed is not repeated.
@@ -28,10 +28,7 @@ pub(super) async fn run(
     let looked = timeout_at(deadline, Box::pin(attempts(plan, args, options, deadline, console))).await;
     let reason = match looked {
         Ok(Ok(findings)) => return findings,
-        Ok(Err(failure)) => {
-            let sentence = failure.to_string();
-            sentence.trim_end_matches('.').to_owned()
-        }
+        Ok(Err(failure)) => fragment(&failure),
         Err(_) => "neither an agent nor the engine answers in time".to_owned(),
     };
     let unknown = |name: &str| Finding::seen(name, Verdict::Unknown, reason.clone());
@@ -71,6 +68,16 @@ async fn look(plan: &Plan, agent: &Agent) -> Outcome<Vec<(usize, Finding)>> {
         return Ok(everything(&snapshot).into_iter().enumerate().collect());
     }
     Ok(plan.looks.iter().map(|(place, name)| (*place, named(&snapshot, name))).collect())
+}
+
+/// Returns a failure as a reason, in one line.
+fn fragment(failure: &Failure) -> String {
+    let told = match failure {
+        Failure::Usage(text) => text.clone(),
+        Failure::Failed(error) => format!("{error:#}"),
+        other => other.to_string(),
+    };
+    told.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn address(name: &str) -> String {
@@ -115,11 +122,7 @@ fn named(snapshot: &Snapshot, name: &str) -> Finding {
             // A name that stands for two things, or nobody to ask, says nothing about it; a container that is gone does.
             let verdict =
                 if exists || blindness(snapshot).is_some() { Verdict::Unknown } else { Verdict::Down };
-            let told = failure.to_string();
-            (
-                verdict,
-                told.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned(),
-            )
+            (verdict, fragment(&failure))
         }
     };
     Finding::seen(address(name), verdict, reason)

@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use zv_probe::{BodyRule, Check, Report, Verdict};
+use zv_probe::{BodyRule, Check, Report, Trust, Verdict};
 
 use crate::common::{PATIENCE, probe, run, target};
 
@@ -115,6 +116,35 @@ fn as_user(user: &str, program: &Path) -> Command {
     command
 }
 
+/// Writes a certificate for `localhost` and its key, which belongs to `user`; it signs itself.
+fn certificate(folder: &Path, user: &str) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(folder.join("key.pem"), PermissionsExt::from_mode(0o600)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        done(Command::new("chown").arg(user).arg(folder.join("key.pem")));
+    }
+}
+
+/// Probes with this instance's certificate as the only one that is trusted.
+async fn trusting(instance: &Instance, url: &str) -> Report {
+    let mut target = target(&instance.url(url));
+    let pem = std::fs::read(instance.folder.path().join("cert.pem")).unwrap();
+    target.trust = Some(Arc::new(Trust::only(&pem).unwrap()));
+    run(&target).await
+}
+
+/// Asserts that a server's TLS is used, and believed only where there is a reason to.
+async fn assert_tls(instance: &Instance, verified: &str) {
+    let report = trusting(instance, verified).await;
+    assert_eq!(report.verdict, Verdict::Up, "{verified}: {report:?}");
+    assert!(report.phases.tls.is_some(), "{verified}: {report:?}");
+    instance.assert(verified, Verdict::Down, "signed by nobody who is trusted here").await;
+    let elsewhere = trusting(instance, &verified.replace("localhost", "127.0.0.1")).await;
+    assert!(elsewhere.reason.contains("is made for"), "{elsewhere:?}");
+}
+
 fn done(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -186,6 +216,29 @@ async fn redis() {
     closed.assert("redis://default:hunter2@127.0.0.1:PORT/0", Verdict::Up, "answers PING").await;
     closed.assert("redis://127.0.0.1:PORT/0", Verdict::Up, "asks for a password").await;
     closed.assert("redis://:wrong@127.0.0.1:PORT", Verdict::Down, "refuses the login: WRONGPASS").await;
+
+    let secure = |folder: &Path, port: u16| {
+        certificate(folder, "root");
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let mut command = Command::new(&program);
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--port",
+            "0",
+            "--tls-auth-clients",
+            "no",
+            "--dir",
+        ]);
+        command.arg(folder).args(["--tls-port", &port.to_string(), "--tls-cert-file"]).arg(&certificate);
+        command.arg("--tls-ca-cert-file").arg(certificate).arg("--tls-key-file").arg(key);
+        command
+    };
+    // It is there as soon as it takes connections; whether it is believed is asked next.
+    let secure = Instance::start(secure, "tcp://127.0.0.1:PORT").await;
+    assert_tls(&secure, "rediss://localhost:PORT").await;
 }
 
 #[tokio::test]
@@ -224,6 +277,16 @@ async fn postgresql() {
     postgres
         .assert("postgres://127.0.0.1:PORT/postgres?sslmode=require", Verdict::Down, "offers no TLS")
         .await;
+
+    let secure = |folder: &Path, port: u16| {
+        certificate(folder, "postgres");
+        let mut command = prepare(folder, port);
+        command.args(["-c", "ssl=on", "-c"]).arg(format!("ssl_cert_file={}/cert.pem", folder.display()));
+        command.arg("-c").arg(format!("ssl_key_file={}/key.pem", folder.display()));
+        command
+    };
+    let secure = Instance::start(secure, "postgres://me@127.0.0.1:PORT/postgres?sslmode=require").await;
+    assert_tls(&secure, "postgres://me@localhost:PORT/postgres?sslmode=verify-full").await;
 }
 
 #[tokio::test]
@@ -262,4 +325,14 @@ async fn mariadb() {
         mariadb.assert("mysql://127.0.0.1:PORT", Verdict::Up, "asks for a login").await;
         mariadb.assert("mysql://me:hunter2@127.0.0.1:PORT/shop", Verdict::Up, "MariaDB").await;
     }
+
+    let secure = |folder: &Path, port: u16| {
+        certificate(folder, "mysql");
+        let mut command = prepare(folder, port);
+        command.arg(format!("--ssl-cert={}/cert.pem", folder.display()));
+        command.arg(format!("--ssl-key={}/key.pem", folder.display()));
+        command
+    };
+    let secure = Instance::start(secure, "mysql://me:hunter2@127.0.0.1:PORT/shop?ssl-mode=REQUIRED").await;
+    assert_tls(&secure, "mysql://me:hunter2@localhost:PORT/shop?ssl-mode=VERIFY_IDENTITY").await;
 }
