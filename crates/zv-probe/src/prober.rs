@@ -32,14 +32,15 @@ impl Prober {
     /// Runs one probe. It ends at the target's own time limit or at `deadline`, whichever comes first, whatever the
     /// other side does. What cannot begin before the deadline is unknown.
     pub async fn run(&self, target: &Target, deadline: Instant) -> Report {
-        if clock::now() >= deadline {
+        let begun = clock::now();
+        let limit = target.timeout.min(deadline.saturating_duration_since(begun));
+        if limit.is_zero() {
             return Report::not_tried();
         }
         let mut trace = Trace::new();
-        let limit = clock::now() + target.timeout;
-        let outcome = match timeout_at(deadline.min(limit), Box::pin(self.check(target, &mut trace))).await {
+        let outcome = match timeout_at(begun + limit, Box::pin(self.check(target, &mut trace))).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Fault::down(trace.cut_off())),
+            Err(_) => Err(Fault::down(trace.cut_off(limit))),
         };
         let (phases, duration) = trace.finish();
         let (verdict, reason) = match outcome {

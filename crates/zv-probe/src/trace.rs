@@ -85,9 +85,9 @@ impl Trace {
         }
     }
 
-    /// Says what did not happen in time, for a probe that was cut off.
-    pub(crate) fn cut_off(&self) -> String {
-        let (subject, time) = (&self.subject, span(clock::now() - self.begun));
+    /// Says what did not happen in time, for a probe that was cut off after `limit`.
+    pub(crate) fn cut_off(&self, limit: Duration) -> String {
+        let (subject, time) = (&self.subject, span(limit));
         match self.current.map(|(phase, _)| phase) {
             None => format!("nothing happened within {time}"),
             Some(Phase::Resolve) => format!("no name server told the address of `{subject}` within {time}"),
