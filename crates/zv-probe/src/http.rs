@@ -2,10 +2,13 @@
 
 mod exchange;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::prober::Prober;
@@ -18,6 +21,8 @@ use exchange::Answer;
 
 /// More of a body is not read.
 const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a server may take to explain a wrong status: the status is worth more than the words.
+const HEAR_OUT: Duration = Duration::from_millis(500);
 
 /// One request of perhaps several.
 struct Hop {
@@ -101,8 +106,8 @@ fn redirected(hop: &Hop, status: StatusCode, location: &HeaderValue) -> Result<H
 
 /// Says what came instead of the expected status, in the server's own words where it has any.
 async fn unexpected_status(hop: &Hop, status: StatusCode, http: &Http, answer: &mut Answer) -> Fault {
-    let told = match answer.first_chunk().await {
-        Some(said) if !said.is_empty() => format!(": `{}`", quote(&said)),
+    let told = match timeout(HEAR_OUT, answer.first_chunk()).await {
+        Ok(Some(said)) if !said.is_empty() => format!(": `{}`", quote(&said)),
         _ => String::new(),
     };
     let at = if hop.url == http.url { String::new() } else { format!(" at {}", brief(&hop.url)) };

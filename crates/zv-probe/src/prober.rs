@@ -40,7 +40,7 @@ impl Prober {
         let mut trace = Trace::new();
         let outcome = match timeout_at(begun + limit, Box::pin(self.check(target, &mut trace))).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Fault::down(trace.cut_off(limit))),
+            Err(_) => Err(trace.cut_off(limit)),
         };
         let (phases, duration) = trace.finish();
         let (verdict, reason) = match outcome {

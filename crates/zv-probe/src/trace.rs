@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::verdict::Phases;
+use crate::verdict::{Fault, Phases};
 use crate::words::span;
 
 /// A part of a probe.
@@ -85,16 +85,23 @@ impl Trace {
         }
     }
 
-    /// Says what did not happen in time, for a probe that was cut off after `limit`.
-    pub(crate) fn cut_off(&self, limit: Duration) -> String {
+    /// Says what did not happen in time, for a probe that was cut off after `limit`. Where no name server answers,
+    /// nothing was learnt of the target.
+    pub(crate) fn cut_off(&self, limit: Duration) -> Fault {
         let (subject, time) = (&self.subject, span(limit));
         match self.current.map(|(phase, _)| phase) {
-            None => format!("nothing happened within {time}"),
-            Some(Phase::Resolve) => format!("no name server told the address of `{subject}` within {time}"),
-            Some(Phase::Connect) => format!("no connection to {subject} within {time}"),
-            Some(Phase::Tls) => format!("{subject} did not complete the TLS handshake within {time}"),
-            Some(Phase::Processing) => format!("no answer from {subject} within {time}"),
-            Some(Phase::Transfer) => format!("the answer of {subject} did not end within {time}"),
+            None => Fault::unknown(format!("nothing happened within {time}")),
+            Some(Phase::Resolve) => {
+                Fault::unknown(format!("no name server told the address of `{subject}` within {time}"))
+            }
+            Some(Phase::Connect) => Fault::down(format!("no connection to {subject} within {time}")),
+            Some(Phase::Tls) => {
+                Fault::down(format!("{subject} did not complete the TLS handshake within {time}"))
+            }
+            Some(Phase::Processing) => Fault::down(format!("no answer from {subject} within {time}")),
+            Some(Phase::Transfer) => {
+                Fault::down(format!("the answer of {subject} did not end within {time}"))
+            }
         }
     }
 }

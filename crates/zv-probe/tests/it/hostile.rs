@@ -177,6 +177,14 @@ async fn a_wrong_status_is_told_with_the_servers_own_words() {
     let report = probe(&server.url("http")).await;
     assert_down(&report, "answers 503 Service Unavailable, not 2xx: `database is [31mlocked`");
     assert_eq!(report.http_status, Some(503));
+
+    // One that does not come to the point is told by its status alone.
+    let silent = Server::start(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 503 Unavailable\r\ncontent-length: 9\r\n\r\n").await.ok();
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    })
+    .await;
+    assert_down(&probe(&silent.url("http")).await, "answers 503 Service Unavailable, not 2xx");
 }
 
 #[tokio::test]
