@@ -19,6 +19,8 @@ pub struct Environment {
     pub force_color: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// `XDG_STATE_HOME`, else below `HOME` for everybody but root: where programs keep what they remember.
+    pub state_home: Option<PathBuf>,
     /// `COLUMNS`: the width where the terminal does not tell its own.
     pub columns: Option<usize>,
 }
@@ -32,6 +34,7 @@ impl fmt::Debug for Environment {
             .field("no_color", &self.no_color)
             .field("force_color", &self.force_color)
             .field("dumb_terminal", &self.dumb_terminal)
+            .field("state_home", &self.state_home)
             .field("columns", &self.columns)
             .finish()
     }
@@ -47,6 +50,8 @@ impl Environment {
     /// Takes the variables from `lookup`. A variable that is empty counts as not set.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let home = || set("HOME").filter(|_| !rustix::process::geteuid().is_root());
+        let below_home = || home().map(|home| PathBuf::from(home).join(".local/state"));
         Self {
             token: set("ZV_TOKEN"),
             own_state: set("XDG_STATE_HOME")
@@ -57,6 +62,7 @@ impl Environment {
             no_color: set("NO_COLOR").is_some(),
             force_color: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
+            state_home: set("XDG_STATE_HOME").map(PathBuf::from).or_else(below_home),
             columns: set("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
         }
     }

@@ -20,6 +20,8 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// It could not be done, and the output has told so already: exit code 1.
     Told,
+    /// The output has told how it ended, and this is the exit code for that.
+    Ended(u8),
     /// Nobody reads the output any more, which is how `zv logs | head` ends: exit code 0.
     ReaderGone,
 }
@@ -38,6 +40,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => USAGE,
             Failure::Failed(_) | Failure::Told => FAILED,
+            Failure::Ended(code) => *code,
             Failure::ReaderGone => DONE,
         }
     }
@@ -53,7 +56,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Usage(text) => f.write_str(&sentence(text)),
             Failure::Failed(error) => f.write_str(&sentence(&with_causes(error))),
-            Failure::Told | Failure::ReaderGone => Ok(()),
+            Failure::Told | Failure::Ended(_) | Failure::ReaderGone => Ok(()),
         }
     }
 }

@@ -9,6 +9,7 @@ mod actions;
 mod agent;
 mod engine;
 mod generated;
+mod health_check;
 mod logs;
 mod reading;
 mod usage;
