@@ -67,6 +67,19 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Refuses to act where the engine that the environment names may be another than the one that the agent watches.
+    pub fn check_action(&self, agent: &Agent) -> Outcome {
+        match agent.address() {
+            Some(address) if self.names_engine && self.agent.is_none() => Err(Failure::Usage(format!(
+                "DOCKER_HOST or DOCKER_CONTEXT names an engine, and the agent at {address} acts on the one that it watches: \
+                 say which is meant, with `--agent {address}` or `--agent none`"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// An agent that answers.
 #[derive(Debug)]
 pub struct Agent {
@@ -284,5 +297,23 @@ fn failure(error: ClientError) -> Failure {
             token::DEFAULT_FILE
         )),
         _ => Failure::Failed(anyhow::Error::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_never_goes_to_an_agent_that_may_watch_another_engine() {
+        let agent =
+            Agent { client: client("http://127.0.0.1:9780", &Options::default()).unwrap(), embedded: None };
+        let with_engine = Options { names_engine: true, ..Options::default() };
+        let refused = with_engine.check_action(&agent).unwrap_err();
+        assert_eq!(refused.code(), crate::failure::USAGE);
+        assert!(refused.to_string().contains("--agent http://127.0.0.1:9780"), "{refused}");
+        let said = Options { agent: Some("http://127.0.0.1:9780".into()), ..with_engine };
+        assert!(said.check_action(&agent).is_ok());
+        assert!(Options::default().check_action(&agent).is_ok());
     }
 }

@@ -290,8 +290,15 @@ impl Model {
                 changes.memory = true;
             }
         }
-        let happening = tracked.happening(at, HappeningKind::Removed, "removed".to_owned());
-        changes.happened(happening);
+        if tracked.kill_asked && view.intent == Intent::Run && !tracked.seen.state.is_up() {
+            // `rm -f` kills and removes and never says stop: it is one all the same.
+            changes.happened(tracked.happening(
+                at,
+                HappeningKind::Stopped,
+                "removed by force on request".to_owned(),
+            ));
+        }
+        changes.happened(tracked.happening(at, HappeningKind::Removed, "removed".to_owned()));
         self.forget(id, changes);
     }
 

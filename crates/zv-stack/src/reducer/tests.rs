@@ -344,6 +344,20 @@ fn what_was_scaled_to_none_stays_known_until_its_stack_is_removed() {
 }
 
 #[test]
+fn removing_by_force_is_a_wish_and_sweeping_away_a_crash_is_none() {
+    let mut by_force = model(vec![replica("api", 1)]);
+    by_force.apply(at(5), event("api-1", 5, EventKind::Killed));
+    by_force.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(137) }));
+    let changes = by_force.apply(at(5), event("api-1", 5, EventKind::Removed));
+    assert_eq!(kinds(&changes), [HappeningKind::Stopped, HappeningKind::Removed]);
+
+    let mut crashed = model(vec![replica("api", 1)]);
+    crashed.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(1) }));
+    let changes = crashed.apply(at(5), event("api-1", 5, EventKind::Removed));
+    assert_eq!(kinds(&changes), [HappeningKind::Removed]);
+}
+
+#[test]
 fn a_removed_project_is_gone_and_no_outage() {
     let mut model = model(vec![replica("api", 1)]);
     model.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(0) }));
