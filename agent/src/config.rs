@@ -8,6 +8,8 @@
 mod api;
 mod environment;
 mod expand;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod global;
 mod layers;
 mod log;
@@ -103,8 +105,17 @@ pub struct Config {
 /// Loads the configuration, or returns everything that is wrong with it.
 pub fn load(options: &LoadOptions) -> Result<Loaded, Mistakes> {
     let mut found = Collector::default();
-    let environment = &options.environment;
     let file = file_of(options, &mut found);
+    load_text(options, file, found)
+}
+
+/// Loads the configuration whose file has been read, and reports beside what was found so far.
+fn load_text(
+    options: &LoadOptions,
+    file: Option<(Arc<Path>, Vec<u8>)>,
+    mut found: Collector,
+) -> Result<Loaded, Mistakes> {
+    let environment = &options.environment;
     let mut merged = Walked::default();
     let mut used = BTreeSet::new();
     if let Some((path, text)) = &file

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{Mutex as AsyncMutex, broadcast, watch as signal};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
@@ -31,13 +31,15 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime};
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
-/// The replicas that these changes may describe, all together: a change carries its whole service, and a gap that holds
-/// more than this is smaller as a snapshot on most hosts.
-const REPLICAS_KEPT: usize = 1024;
+/// The bytes of them.
+const CHANGES_KEPT_BYTES: usize = 2 * 1024 * 1024;
 /// The happenings kept for those who ask what was.
 const HAPPENINGS_KEPT: usize = 500;
 /// The stops on request that are kept until the deaths they caused are on record.
 const STOPS_KEPT: usize = 1024;
+/// The logs that are read at once: each takes a connection to the engine for every replica in it, and reading takes no
+/// token on the host itself.
+const LOGS_AT_ONCE: usize = 64;
 /// How long a question for deaths waits for evidence that is being gathered.
 const CAPTURE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the disk may take over a death record.
@@ -61,7 +63,7 @@ struct Inner {
     state: Mutex<State>,
     /// Locked while a record is written or read: one thread at most waits for the disk, the others who ask wait here.
     deaths: Arc<AsyncMutex<DeathStore>>,
-    changes: broadcast::Sender<Arc<Change>>,
+    changes: broadcast::Sender<Arc<Published>>,
     /// Rises with every change.
     version: signal::Sender<u64>,
     /// Actions under way: they are finished even if whoever asked does not wait for it.
@@ -69,6 +71,8 @@ struct Inner {
     actions: Mutex<Option<JoinSet<()>>>,
     /// The agent is ending, and what its replicas do now is nobody's wish.
     wishes_are_final: AtomicBool,
+    /// Logs that may be read at once.
+    log_turns: Arc<Semaphore>,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -81,9 +85,8 @@ struct Inner {
 struct State {
     model: Model,
     seq: u64,
-    kept: VecDeque<Arc<Change>>,
-    /// The replicas described in `kept`.
-    kept_replicas: usize,
+    kept: VecDeque<Arc<Published>>,
+    kept_bytes: usize,
     happenings: VecDeque<Happening>,
     /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
     stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
@@ -117,7 +120,24 @@ pub struct Message {
 #[derive(Debug, Clone)]
 pub enum Body {
     Snapshot(Box<Snapshot>),
-    Change(Arc<Change>),
+    Change(Arc<Published>),
+}
+
+/// A change as it goes to every listener: written once, however many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    pub seq: u64,
+    /// A [`Change`] as JSON.
+    pub json: String,
+}
+
+impl Published {
+    /// Writes a change down.
+    pub fn new(change: &Change) -> Self {
+        let json =
+            serde_json::to_string(change).expect("its maps have strings for keys, its numbers are finite");
+        Self { seq: change.seq, json }
+    }
 }
 
 /// One line with the cursor that resumes after it.
@@ -161,7 +181,7 @@ impl Stacks {
             model: Model::new(memory),
             seq: 0,
             kept: VecDeque::new(),
-            kept_replicas: 0,
+            kept_bytes: 0,
             happenings: VecDeque::new(),
             stops: VecDeque::new(),
             stats: BTreeMap::new(),
@@ -177,6 +197,7 @@ impl Stacks {
             version: signal::Sender::new(0),
             actions: Mutex::new(Some(JoinSet::new())),
             wishes_are_final: AtomicBool::new(false),
+            log_turns: Arc::new(Semaphore::new(LOGS_AT_ONCE)),
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -348,7 +369,8 @@ impl Stacks {
         if let What::Happened { happening } = &what {
             push_bounded(&mut state.happenings, happening.clone(), HAPPENINGS_KEPT);
         }
-        let change = Arc::new(Change { seq: state.seq, host: self.inner.host.id.clone(), what });
+        let change = Change { seq: state.seq, host: self.inner.host.id.clone(), what };
+        let change = Arc::new(Published::new(&change));
         state.keep(Arc::clone(&change));
         // Nobody listening is no fault.
         let _ = self.inner.changes.send(change);
@@ -356,21 +378,14 @@ impl Stacks {
 }
 
 impl State {
-    /// Keeps a change, and as many before it as there is room for.
-    fn keep(&mut self, change: Arc<Change>) {
-        self.kept_replicas += replicas_in(&change);
+    /// Keeps a change for listeners that come back, within both bounds.
+    fn keep(&mut self, change: Arc<Published>) {
+        self.kept_bytes += change.json.len();
         self.kept.push_back(change);
-        while self.kept.len() > CHANGES_KEPT || self.kept_replicas > REPLICAS_KEPT {
-            let Some(oldest) = self.kept.pop_front() else { break };
-            self.kept_replicas -= replicas_in(&oldest);
+        while self.kept.len() > CHANGES_KEPT || self.kept_bytes > CHANGES_KEPT_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.kept_bytes -= oldest.json.len();
         }
-    }
-}
-
-fn replicas_in(change: &Change) -> usize {
-    match &change.what {
-        What::Service { service } => service.replicas.len(),
-        What::ServiceGone { .. } | What::Runtime { .. } | What::Happened { .. } => 0,
     }
 }
 

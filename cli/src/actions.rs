@@ -137,6 +137,7 @@ pub enum Typed<'a> {
 /// Runs the command.
 pub async fn run(typed: Typed<'_>, options: &connect::Options, console: &mut Console) -> Outcome {
     let agent = connect::connect(options, console).await?;
+    options.check_action(&agent)?;
     let snapshot = agent.snapshot().await?;
     // All names are understood before anything is done.
     let requests = requests(typed, &snapshot)?;

@@ -12,6 +12,7 @@ use crate::config::ConfigArgs;
 #[cfg(feature = "demo")]
 use crate::demo::DemoArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
+use crate::health_check::HealthCheckArgs;
 use crate::logs::LogsArgs;
 use crate::ps::PsArgs;
 use crate::why::WhyArgs;
@@ -26,7 +27,7 @@ const AFTER_HELP: &str = "\
 Without --agent, zv looks for an agent at /run/zv/zv.sock and 127.0.0.1:9780; where there is none, it looks at the \
 engine of this host by itself.
 
-Exit codes: 0 done, 1 findings or failure, 2 the command was not understood.
+Exit codes: 0 done, 1 findings or failure, 2 the command was not understood; `zv health-check` has its own.
 
 Examples:
   zv ps                     what runs, and what should
@@ -78,6 +79,7 @@ pub enum Command {
     Ps(PsArgs),
     Why(WhyArgs),
     Logs(LogsArgs),
+    HealthCheck(HealthCheckArgs),
     /// Stop a service, or one replica of it
     Stop(StopArgs),
     /// Start a service that was stopped, or one replica of it

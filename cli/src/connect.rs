@@ -14,6 +14,7 @@ use zv_api::{ActionReport, ActionRequest, Death, DeathSummary, LogLine, LogQuery
 use crate::args::Globals;
 use crate::console::Console;
 use crate::embedded::{self, Embedded};
+use crate::environment::Environment;
 use crate::failure::{Failure, Outcome};
 
 /// Where an agent is looked for when none is named: the socket first, which needs no port and names its users.
@@ -40,6 +41,10 @@ pub struct Options {
     pub no_color: bool,
     pub verbose: u8,
     token: Option<String>,
+    /// Where an agent of this user keeps its state.
+    own_state: Option<PathBuf>,
+    /// `DOCKER_HOST` or `DOCKER_CONTEXT` names an engine.
+    names_engine: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -54,10 +59,24 @@ impl std::fmt::Debug for Options {
 }
 
 impl Options {
-    /// Returns the options that were typed, with the token of the environment.
-    pub fn new(globals: Globals, token: Option<String>) -> Self {
+    /// Returns the options that were typed, with what the environment adds.
+    pub fn new(globals: Globals, environment: Environment) -> Self {
         let Globals { agent, token_file, ca_file, config, json, no_color, verbose } = globals;
-        Self { agent, token_file, ca_file, config, json, no_color, verbose, token }
+        let Environment { token, own_state, names_engine, .. } = environment;
+        Self { agent, token_file, ca_file, config, json, no_color, verbose, token, own_state, names_engine }
+    }
+}
+
+impl Options {
+    /// Refuses to act where the engine that the environment names may be another than the one that the agent watches.
+    pub fn check_action(&self, agent: &Agent) -> Outcome {
+        match agent.address() {
+            Some(address) if self.names_engine && self.agent.is_none() => Err(Failure::Usage(format!(
+                "DOCKER_HOST or DOCKER_CONTEXT names an engine, and the agent at {address} acts on the one that it watches: \
+                 say which is meant, with `--agent {address}` or `--agent none`"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -91,7 +110,15 @@ pub async fn connect(options: &Options, console: &mut Console) -> Outcome<Agent>
     for address in DEFAULT_ADDRESSES {
         let client = client(address, options)?;
         match timeout(LOOK_TIME, client.healthy()).await {
-            Ok(Ok(())) => return Ok(Agent { client, embedded: None }),
+            Ok(Ok(())) => {
+                if options.names_engine {
+                    console.tell(&format!(
+                        "The agent at {address} answers, for the engine that it watches itself; `--agent none` looks at the one \
+                         that DOCKER_HOST or DOCKER_CONTEXT names."
+                    ));
+                }
+                return Ok(Agent { client, embedded: None });
+            }
             Ok(Err(error)) if error.is_absence() => {}
             // Somebody is there who will not talk to us: that explains why what follows may differ from the agent's view.
             Ok(Err(error)) => console.tell(&Failure::new(error.to_string()).to_string()),
@@ -115,7 +142,12 @@ fn client(address: &str, options: &Options) -> Outcome<Client> {
     if let Some(file) = &options.ca_file {
         endpoint = endpoint.trusting(file.clone());
     }
-    let token = token::find(options.token_file.as_deref(), options.token.as_deref(), &endpoint)?;
+    let token = token::find(
+        options.token_file.as_deref(),
+        options.token.as_deref(),
+        options.own_state.as_deref(),
+        &endpoint,
+    )?;
     Client::new(endpoint, token).map_err(failure)
 }
 
@@ -261,9 +293,27 @@ fn failure(error: ClientError) -> Failure {
     match &error {
         ClientError::Endpoint(_) => Failure::Usage(error.to_string()),
         ClientError::Unauthorized { .. } => Failure::new(format!(
-            "{error}; zv takes the token from --token-file FILE, from ZV_TOKEN, or from {} where this user may read it",
+            "{error}; give zv the token with --token-file FILE or as ZV_TOKEN ({} is looked at by itself)",
             token::DEFAULT_FILE
         )),
         _ => Failure::Failed(anyhow::Error::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_never_goes_to_an_agent_that_may_watch_another_engine() {
+        let agent =
+            Agent { client: client("http://127.0.0.1:9780", &Options::default()).unwrap(), embedded: None };
+        let with_engine = Options { names_engine: true, ..Options::default() };
+        let refused = with_engine.check_action(&agent).unwrap_err();
+        assert_eq!(refused.code(), crate::failure::USAGE);
+        assert!(refused.to_string().contains("--agent http://127.0.0.1:9780"), "{refused}");
+        let said = Options { agent: Some("http://127.0.0.1:9780".into()), ..with_engine };
+        assert!(said.check_action(&agent).is_ok());
+        assert!(Options::default().check_action(&agent).is_ok());
     }
 }

@@ -20,6 +20,8 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// It could not be done, and the output has told so already: exit code 1.
     Told,
+    /// The output has told how it ended, and this is the exit code for that.
+    Ended(u8),
     /// Nobody reads the output any more, which is how `zv logs | head` ends: exit code 0.
     ReaderGone,
 }
@@ -38,6 +40,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => USAGE,
             Failure::Failed(_) | Failure::Told => FAILED,
+            Failure::Ended(code) => *code,
             Failure::ReaderGone => DONE,
         }
     }
@@ -52,10 +55,19 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(text) => f.write_str(&sentence(text)),
-            Failure::Failed(error) => f.write_str(&sentence(&format!("{error:#}"))),
-            Failure::Told | Failure::ReaderGone => Ok(()),
+            Failure::Failed(error) => f.write_str(&sentence(&with_causes(error))),
+            Failure::Told | Failure::Ended(_) | Failure::ReaderGone => Ok(()),
         }
     }
+}
+
+/// Puts an error and its causes into one text, but for those that a text before has told.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 impl From<anyhow::Error> for Failure {
@@ -113,6 +125,13 @@ mod tests {
         ] {
             assert_eq!(sentence(fragment), expected);
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("no such host").context("cannot connect: no such host").context("no agent");
+        assert_eq!(Failure::Failed(error).to_string(), "No agent: cannot connect: no such host.");
     }
 
     #[test]

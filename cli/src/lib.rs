@@ -17,6 +17,7 @@ pub mod embedded;
 pub mod environment;
 pub mod failure;
 pub mod generate;
+pub mod health_check;
 pub mod linked;
 pub mod logs;
 pub mod names;
@@ -31,6 +32,7 @@ pub mod text;
 pub mod why;
 pub mod words;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -51,13 +53,18 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and end with 0; a reader that is gone is no failure.
             error.print().ok();
+            if error.exit_code() != 0 && health_check::is_meant(std::env::args_os()) {
+                return ExitCode::from(health_check::MISUNDERSTOOD);
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
         }
     };
     let environment = Environment::read();
     let mut console = Console::of_process(&environment, cli.globals.no_color);
-    let options = connect::Options::new(cli.globals, environment.token);
-    let outcome = carry_out(&cli.command, &options, &mut console).and_then(|()| console.flush());
+    let state_home = environment.state_home.clone();
+    let options = connect::Options::new(cli.globals, environment);
+    let outcome =
+        carry_out(&cli.command, &options, state_home.as_deref(), &mut console).and_then(|()| console.flush());
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -75,8 +82,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn carry_out(command: &Command, options: &connect::Options, console: &mut Console) -> Outcome {
+fn carry_out(
+    command: &Command,
+    options: &connect::Options,
+    state_home: Option<&Path>,
+    console: &mut Console,
+) -> Outcome {
     match command {
+        Command::HealthCheck(args) => wait(health_check::run(args, options, state_home, console)),
         Command::Ps(args) => wait(ps::run(args, options, console)),
         Command::Why(args) => wait(why::run(args, options, console)),
         Command::Logs(args) => wait(logs::run(args, options, console)),

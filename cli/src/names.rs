@@ -62,6 +62,14 @@ pub fn services(snapshot: &Snapshot) -> impl Iterator<Item = &Service> {
 
 /// Returns the failure for a name that stands for nothing, with the names that come close.
 pub fn unknown(snapshot: &Snapshot, name: &str, stack: Option<&str>) -> Failure {
+    if let Some(known) = snapshot.stacks.iter().find(|known| known.name == name) {
+        let services: Vec<String> =
+            known.services.iter().map(|service| format!("`{name}/{}`", service.name)).collect();
+        return Failure::new(format!(
+            "`{name}` is a stack; name one of its services: {}",
+            services.join(", ")
+        ));
+    }
     let place = stack.map(|stack| format!(" in the stack `{stack}`")).unwrap_or_default();
     let near = nearest(snapshot, name);
     let advice = match near.as_slice() {
@@ -161,6 +169,12 @@ mod tests {
         ] {
             assert_eq!(find(&snapshot, name, None).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_stack_is_told_apart_from_what_does_not_exist() {
+        let told = find(&samples::shop(), "blog", None).unwrap_err().to_string();
+        assert_eq!(told, "`blog` is a stack; name one of its services: `blog/db`.");
     }
 
     #[test]

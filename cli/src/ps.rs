@@ -14,13 +14,14 @@ Reading the table:
   ✓ ok          as many healthy replicas as desired
   ◌ starting    not yet healthy for the first time
   ▲ degraded    fewer healthy replicas than desired
-  ✖ down        none is up
+  ✖ down        none works: not up, or not healthy
   ■ stopped     a person stopped it
   ▪ finished    it was to run once, and has
   ? unknown     the runtime cannot be asked
   2/3           replicas: running/desired
   2/3?          the 3 is a guess: the most seen since the last deploy
   ?/3           how many run cannot be seen now
+  –             none is to run any more
   UP            since the replica that was started last
 
 The label `zv.replicas`, or `deploy.replicas` in a compose file that zv can read, turns a guess into knowledge.

@@ -11,8 +11,9 @@ use crate::command::root;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("zv-stack", &[]),
     ("zv-api", &[]),
+    ("zv-probe", &[]),
     ("zv-agent", &["zv-api", "zv-stack"]),
-    ("zv", &["main-server", "zv-agent", "zv-api", "zv-stack"]),
+    ("zv", &["main-server", "zv-agent", "zv-api", "zv-probe", "zv-stack"]),
     ("zv-kit", &[]),
     ("main-server", &["zv-kit"]),
     ("xtask", &[]),

@@ -117,8 +117,9 @@ fn draw_happenings(page: &mut String, happenings: &[Happening], now: DateTime<Ut
         let at = happening.at.to_rfc3339_opts(SecondsFormat::Secs, true);
         write!(
             page,
-            "<tr><td class=time><time datetime=\"{at}\" title=\"{at}\">{} ago</time><td class=kind>{}<td class=reason>{}</tr>",
+            "<tr><td class=time><time datetime=\"{at}\" title=\"{at}\">{} ago</time><td class=name>{}<td class=kind>{}<td class=reason>{}</tr>",
             Ago(now - happening.at),
+            Text(&happening.name),
             Text(&happening.kind),
             Text(&happening.text),
         )?;

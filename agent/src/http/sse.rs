@@ -47,7 +47,7 @@ where
 fn message_event(message: &Message) -> Result<Event, axum::Error> {
     match &message.body {
         Body::Snapshot(snapshot) => event("snapshot", &message.id, snapshot),
-        Body::Change(change) => event("change", &message.id, change.as_ref()),
+        Body::Change(change) => Ok(Event::default().event("change").id(&message.id).data(&change.json)),
     }
 }
 

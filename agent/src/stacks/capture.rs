@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zv_stack::death::{DeathRecord, Evidence, Summary};
-use zv_stack::{Death, Intent, ReplicaId, RuntimeState};
+use zv_stack::{Death, Health, Intent, ReplicaId, RuntimeState, Verdict};
 
 use super::Stacks;
 
@@ -45,7 +45,9 @@ pub(super) async fn capture(
     record.inspect = inspect;
     record.logs = logs;
     if !health.log.is_empty() {
-        record.health = health;
+        // By now it may run again and have a verdict of its new life.
+        let verdict = Some(record.health.verdict).filter(|known| *known != Verdict::None);
+        record.health = Health { verdict: verdict.unwrap_or(health.verdict), ..health };
     }
     if let Some(exit) = exit {
         record.summary.exit.code = record.summary.exit.code.or(exit.code);

@@ -109,8 +109,8 @@ pub(super) fn death_summary(summary: &Summary) -> api::DeathSummary {
 
 pub(super) fn death(record: DeathRecord) -> api::Death {
     let summary = death_summary(&record.summary);
-    let logs =
-        record.logs.iter().map(|line| log_line(line, &record.summary.key, &record.summary.name)).collect();
+    let (key, name) = (&record.summary.key, &record.summary.name);
+    let logs = record.logs.into_iter().map(|line| log_line(line, key, name)).collect();
     let verdict = match record.health.verdict {
         Verdict::None => "none".to_owned(),
         verdict => word(&verdict),
@@ -134,7 +134,7 @@ pub(super) fn death(record: DeathRecord) -> api::Death {
 }
 
 pub(super) fn log_line(
-    line: &zv_stack::logs::LogLine,
+    line: zv_stack::logs::LogLine,
     key: &zv_stack::ServiceKey,
     name: &str,
 ) -> api::LogLine {
@@ -145,7 +145,7 @@ pub(super) fn log_line(
         name: name.to_owned(),
         output: word(&line.output),
         at: line.at,
-        text: line.text.clone(),
+        text: line.text,
         cut: line.cut,
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use zv_api::What;
-use zv_stack::{Change, HappeningKind, Input, Memory, ReplicaId};
+use zv_stack::{Change, Happening, HappeningKind, Input, Memory, ReplicaId};
 
 use super::{STOPS_KEPT, Stacks, capture, convert, memory, push_bounded};
 
@@ -152,7 +152,7 @@ impl Stacks {
                     self.publish(state, What::Runtime { runtime: convert::runtime(runtime) });
                 }
                 Change::Happened(happening) => {
-                    tracing::info!(container.name = %happening.name, kind = ?happening.kind, "{}", happening.text);
+                    log(happening);
                     if let (HappeningKind::Stopped, Some(id)) = (happening.kind, &happening.replica) {
                         push_bounded(&mut state.stops, (id.clone(), happening.at), STOPS_KEPT);
                     }
@@ -196,6 +196,16 @@ async fn sample_all(stacks: Stacks, round: u32) {
     }
     let model = &state.model;
     state.stats.retain(|id, _| model.replica(id).is_some());
+}
+
+/// Tells the log what happened, and loudly where nothing can be seen any more.
+fn log(happening: &Happening) {
+    let Happening { name, kind, text, .. } = happening;
+    match (kind, &happening.replica) {
+        (HappeningKind::RuntimeDown, _) => tracing::warn!(?kind, "{text}"),
+        (_, Some(_)) => tracing::info!(container.name = %name, ?kind, "{text}"),
+        (_, None) => tracing::info!(%name, ?kind, "{text}"),
+    }
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {

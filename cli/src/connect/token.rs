@@ -14,11 +14,24 @@ pub(super) const DEFAULT_FILE: &str = "/var/lib/zv/token";
 const LIMIT: u64 = 4096;
 
 /// Returns the token for an agent, if there is one.
-pub(super) fn find(file: Option<&Path>, variable: Option<&str>, agent: &Endpoint) -> Outcome<Option<String>> {
+///
+/// `own` is the folder in which an agent of this user keeps its state.
+pub(super) fn find(
+    file: Option<&Path>,
+    variable: Option<&str>,
+    own: Option<&Path>,
+    agent: &Endpoint,
+) -> Outcome<Option<String>> {
     if let Some(file) = file {
         let token = read(file).map_err(|error| unreadable(file, &error))?;
         if token.is_empty() {
             return Err(Failure::new(format!("the token file `{}` is empty", file.display())));
+        }
+        if token.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Failure::new(format!(
+                "the token file `{}` holds no token: that is one word on one line",
+                file.display()
+            )));
         }
         return Ok(Some(token));
     }
@@ -30,7 +43,9 @@ pub(super) fn find(file: Option<&Path>, variable: Option<&str>, agent: &Endpoint
         return Ok(None);
     }
     // Reading needs none: one that this user may not read is missed only when an action asks for it.
-    Ok(read(Path::new(DEFAULT_FILE)).ok().filter(|token| !token.is_empty()))
+    let own = own.map(|folder| folder.join("token"));
+    let files = [Some(Path::new(DEFAULT_FILE)), own.as_deref()];
+    Ok(files.into_iter().flatten().filter_map(|file| read(file).ok()).find(|token| !token.is_empty()))
 }
 
 /// Says whether the agent is on this host.
@@ -73,19 +88,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         std::fs::write(&file, "from-file\n").unwrap();
-        assert_eq!(find(Some(&file), Some("from-env"), &remote()).unwrap().as_deref(), Some("from-file"));
-        assert_eq!(find(None, Some("from-env"), &remote()).unwrap().as_deref(), Some("from-env"));
-        assert_eq!(find(None, None, &remote()).unwrap(), None);
+        assert_eq!(
+            find(Some(&file), Some("from-env"), None, &remote()).unwrap().as_deref(),
+            Some("from-file")
+        );
+        assert_eq!(find(None, Some("from-env"), None, &remote()).unwrap().as_deref(), Some("from-env"));
+        assert_eq!(find(None, None, Some(dir.path()), &remote()).unwrap(), None);
+    }
+
+    #[test]
+    fn an_agent_of_the_same_user_is_acted_through_without_further_ado() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), "own\n").unwrap();
+        let here = Endpoint::parse("http://127.0.0.1:9780").unwrap();
+        // Where the tests run as root, an agent of the host may have a token as well.
+        if !Path::new(DEFAULT_FILE).exists() {
+            assert_eq!(find(None, None, Some(dir.path()), &here).unwrap().as_deref(), Some("own"));
+        }
+        assert_eq!(find(None, None, Some(dir.path()), &remote()).unwrap(), None);
     }
 
     #[test]
     fn a_named_file_must_hold_a_token() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
-        let refused = || find(Some(&file), None, &remote()).unwrap_err().to_string();
+        let refused = || find(Some(&file), None, None, &remote()).unwrap_err().to_string();
         assert!(refused().contains("does not exist"));
         std::fs::write(&file, " \n").unwrap();
         assert!(refused().contains("is empty"));
+        std::fs::write(&file, "store:\n  path: /x\n").unwrap();
+        assert!(refused().contains("one word on one line"));
         std::fs::write(&file, [0xff, 0xfe]).unwrap();
         assert!(refused().contains("is not text"));
     }

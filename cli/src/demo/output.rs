@@ -14,6 +14,8 @@ pub struct Places<'a> {
     pub agent: &'a str,
     /// How this program was called.
     pub program: &'a str,
+    /// The agent's token, where it asks for one.
+    pub token_file: Option<&'a str>,
     /// The folder of the demo, where it is kept.
     pub kept: Option<&'a str>,
     /// How long it lasts; until Ctrl-C where absent.
@@ -22,7 +24,10 @@ pub struct Places<'a> {
 
 /// Returns the banner.
 pub fn banner(snapshot: &Snapshot, places: &Places<'_>) -> Vec<Line> {
-    let Places { agent, program, .. } = places;
+    let Places { agent, program, token_file, .. } = places;
+    let (option, header) = token_file.map_or_else(Default::default, |file| {
+        (format!(" --token-file {file}"), format!("-H \"Authorization: Bearer $(cat {file})\" "))
+    });
     let mut lines = vec![headline(snapshot, places), Line::new()];
     for service in names::services(snapshot) {
         let mark = words::mark(&service.status);
@@ -39,10 +44,10 @@ pub fn banner(snapshot: &Snapshot, places: &Places<'_>) -> Vec<Line> {
     let service = names::services(snapshot).next().map_or("main-server", |service| service.name.as_str());
     let mut look = vec![
         ("Status page", agent.to_string()),
-        ("The table", format!("{program} ps --agent {agent} --replicas")),
-        ("The logs", format!("{program} logs --agent {agent} -f {service}")),
-        ("The API", format!("curl {agent}{}/stack", zv_api::BASE)),
-        ("Its stream", format!("curl -N {agent}{}/events", zv_api::BASE)),
+        ("The table", format!("{program} ps --agent {agent}{option} --replicas")),
+        ("The logs", format!("{program} logs --agent {agent}{option} -f {service}")),
+        ("The API", format!("curl {header}{agent}{}/stack", zv_api::BASE)),
+        ("Its stream", format!("curl -N {header}{agent}{}/events", zv_api::BASE)),
     ];
     if let Some(address) = addresses(snapshot).next() {
         look.push(("A replica", format!("curl http://{address}/health")));
@@ -52,7 +57,7 @@ pub fn banner(snapshot: &Snapshot, places: &Places<'_>) -> Vec<Line> {
     {
         look.push((
             "Break one",
-            format!("kill -9 {pid}, and then: {program} why --agent {agent} {stack}/{service}"),
+            format!("kill -9 {pid}, and then: {program} why --agent {agent}{option} {stack}/{service}"),
         ));
     }
     if let Some(kept) = places.kept {
@@ -198,6 +203,7 @@ mod tests {
         let places = Places {
             agent: "http://127.0.0.1:9780",
             program: "zv",
+            token_file: None,
             kept: None,
             lasts: Some(TimeDelta::seconds(20)),
         };
@@ -220,6 +226,15 @@ Break one    kill -9 4242, and then: zv why --agent http://127.0.0.1:9780 demo/m
 
 "
         );
+    }
+
+    #[test]
+    fn where_the_agent_wants_a_token_the_commands_bring_it() {
+        let (agent, token_file) = ("http://0.0.0.0:9780", Some("/tmp/demo/token"));
+        let places = Places { agent, program: "zv", token_file, kept: None, lasts: None };
+        let told = paint::render(&banner(&demo(), &places), Palette::Mono);
+        assert!(told.contains("zv ps --agent http://0.0.0.0:9780 --token-file /tmp/demo/token"), "{told}");
+        assert!(told.contains("curl -H \"Authorization: Bearer $(cat /tmp/demo/token)\" http://"), "{told}");
     }
 
     #[test]

@@ -106,8 +106,13 @@ async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, consol
     let started_at = clock::now();
     let address = agent.addresses().first().copied().context("the agent listens nowhere")?;
     let url = format!("http://{address}");
+    // Where others can reach it, the agent asks everybody for its token.
+    let token_file = (!address.ip().is_loopback()).then(|| folder.path().join("store/token"));
+    let token =
+        token_file.as_ref().map(fs::read_to_string).transpose().context("cannot read the agent's token")?;
+    let token = token.map(|token| token.trim().to_owned());
     let client =
-        Client::new(Endpoint::parse(&url).map_err(anyhow::Error::new)?, None).map_err(anyhow::Error::new)?;
+        Client::new(Endpoint::parse(&url).map_err(anyhow::Error::new)?, token).map_err(anyhow::Error::new)?;
     let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
@@ -126,7 +131,14 @@ async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, consol
                 Folder::Passing(_) => None,
             };
             let lasts = args.lasts.and_then(|lasts| TimeDelta::from_std(lasts).ok());
-            let places = Places { agent: &url, program: &program, kept: kept.as_deref(), lasts };
+            let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
+            let places = Places {
+                agent: &url,
+                program: &program,
+                token_file: token_file.as_deref(),
+                kept: kept.as_deref(),
+                lasts,
+            };
             console.lines(&output::banner(&snapshot, &places))?;
             console.flush()?;
         }

@@ -27,10 +27,10 @@ pub fn render(snapshot: &Snapshot, args: &PsArgs, width: Option<usize>) -> Vec<L
                 Line::of("  └ ", Style::Faint).with(reason, words::mark(&service.status).style),
             ));
         }
-        if args.replicas {
-            for replica in &service.replicas {
-                push(&mut table, replica_row(replica, snapshot.at), idle_replica(replica), true);
-            }
+        // One-off containers are here only where they were asked for.
+        let shown = |replica: &&Replica| args.replicas || replica.intent == "one-off";
+        for replica in service.replicas.iter().filter(shown) {
+            push(&mut table, replica_row(replica, snapshot.at), idle_replica(replica), args.replicas);
         }
     }
     lines.extend(table.render(width));
@@ -159,6 +159,10 @@ fn short(service: &Service) -> bool {
 
 /// Returns running and desired replicas, and says where either is not known for sure.
 fn replicas(service: &Service) -> String {
+    if service.status == "finished" {
+        // It has done its work: nothing is missing.
+        return NOTHING.to_owned();
+    }
     let running = if service.status == "unknown" { "?".to_owned() } else { service.running.to_string() };
     let guess = if service.desired_source == "highest-seen" { "?" } else { "" };
     format!("{running}/{}{guess}", service.desired)

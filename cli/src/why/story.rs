@@ -1,6 +1,7 @@
 //! The story of a service, from what the agent knows to lines for a person.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::Value;
 use zv_api::{Check, Death, Health, Replica, RuntimeState, Service, Stats};
 
 use crate::failure::sentence;
@@ -86,14 +87,17 @@ fn now(found: Found<'_>, facts: &Facts<'_>) -> Vec<Line> {
 }
 
 fn headline(service: &Service) -> Line {
-    let running = if service.status == "unknown" { "?".to_owned() } else { service.running.to_string() };
-    Line::of(format!("{}/{}", service.stack, service.name), Style::Strong)
+    let title = Line::of(format!("{}/{}", service.stack, service.name), Style::Strong)
         .with("  ", Style::Plain)
-        .with(words::marked(&service.status), words::mark(&service.status).style)
-        .with(
-            format!("  {running} of {} running{}", service.desired, source(&service.desired_source)),
-            Style::Plain,
-        )
+        .with(words::marked(&service.status), words::mark(&service.status).style);
+    if service.status == "finished" {
+        return title.with("  it was to run once, and has", Style::Plain);
+    }
+    let running = if service.status == "unknown" { "?".to_owned() } else { service.running.to_string() };
+    title.with(
+        format!("  {running} of {} running{}", service.desired, source(&service.desired_source)),
+        Style::Plain,
+    )
 }
 
 /// Says where the desired number comes from.
@@ -205,7 +209,10 @@ fn death_of(lines: &mut Vec<Line>, death: &Death, newest: bool, facts: &Facts<'_
 fn what_happened(death: &Death) -> String {
     let summary = &death.summary;
     let mut text = sentence(&exit::meaning(&summary.exit, summary.wanted));
-    let after = death.started_at.map(|started| span::short(summary.exit.at - started));
+    let after = death.started_at.map(|started| match summary.exit.at - started {
+        moment if moment < TimeDelta::seconds(1) => "less than a second".to_owned(),
+        longer => span::short(longer),
+    });
     let restarts = match death.restarts {
         0 => None,
         1 => Some("it had been restarted once before".to_owned()),
@@ -242,7 +249,7 @@ fn usage_of(lines: &mut Vec<Line>, stats: &[Stats], facts: &Facts<'_>) {
     if let (Some(first), Some(last)) = (known.first(), known.last()) {
         let top = known.iter().copied().fold(1.0, f64::max);
         let curve = spark::line(&processor, top);
-        let text = format!("  Processor: {curve} {:.0}% → {:.0}% of one", first * 100.0, last * 100.0);
+        let text = format!("  Processor: {curve} {:.0}% → {:.0}% of one core", first * 100.0, last * 100.0);
         lines.push(Line::plain(text).fit(facts.width));
     }
     if let Some(processes) = stats.iter().rev().find_map(|stats| stats.processes).filter(|count| *count > 1) {
@@ -252,7 +259,11 @@ fn usage_of(lines: &mut Vec<Line>, stats: &[Stats], facts: &Facts<'_>) {
 
 fn logs_of(lines: &mut Vec<Line>, death: &Death, facts: &Facts<'_>) {
     if death.logs.is_empty() {
-        lines.push(Line::plain("  It left no log."));
+        let removing = |inspect: &Value| inspect.pointer("/State/Status").is_some_and(|s| s == "removing");
+        let is_gone = death.inspect.as_ref().is_none_or(removing);
+        let text =
+            if is_gone { "  It was removed before its log could be kept." } else { "  It left no log." };
+        lines.push(Line::plain(text));
         return;
     }
     let skipped = death.logs.len().saturating_sub(facts.lines);

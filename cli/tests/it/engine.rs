@@ -117,6 +117,14 @@ fn without_an_agent_the_local_engine_is_looked_at() {
     let why = project.zv(&["why", "--agent", "none", &format!("{}/broken", project.name)]).done();
     assert!(why.contains("exited with code 2") && why.contains("no-such-command"), "{why}");
 
+    let check = |service: &str| {
+        project.zv(&["health-check", "--agent", "none", &format!("docker://{}/{service}", project.name)])
+    };
+    for (service, code) in [("api", 0), ("job", 0), ("broken", 2), ("nothing", 2)] {
+        let ended = check(service);
+        assert_eq!(ended.code, Some(code), "{service}: {ended:?}");
+    }
+
     let api = format!("{}/api", project.name);
     let logs = project.zv(&["logs", "--agent", "none", "--tail", "50", &api]).done();
     assert_eq!(logs.matches("\"message\":\"listening\"").count(), 2, "{logs}");

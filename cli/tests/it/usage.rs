@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::zv::{Ended, command, zv};
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["ps"],
     &["why"],
     &["logs"],
+    &["health-check"],
     &["stop"],
     &["start"],
     &["restart"],

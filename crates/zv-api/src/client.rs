@@ -9,6 +9,8 @@ mod endpoint;
 mod error;
 mod exchange;
 mod forever;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod sse;
 mod streams;
 

@@ -135,3 +135,9 @@ impl Inner {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
+
+/// Reads what may be a line of an event stream, for the fuzz target.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check_event(line: &str) {
+    watch::check_event(line);
+}

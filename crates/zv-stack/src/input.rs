@@ -33,6 +33,8 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
     pub key: ServiceKey,
+    /// The file has this service; otherwise it had it before.
+    pub named: bool,
     pub replicas: Option<u32>,
     pub depends_on: Vec<Arc<str>>,
 }

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod compose;
 pub mod death;
 pub mod docker;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod input;
 pub mod local;
 pub mod logs;

@@ -285,6 +285,16 @@ impl LocalRuntime {
     }
 }
 
+/// Parses what may be a stack file, for the fuzz target: what is sound can be put in an order.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check_stack_file(text: &str) {
+    let vars = BTreeMap::from([("SET".to_owned(), "2".to_owned()), ("EMPTY".to_owned(), String::new())]);
+    match file::parse(Path::new("/stack.yaml"), text, &vars) {
+        Ok(stack) => assert_eq!(stack.levels().iter().map(Vec::len).sum::<usize>(), stack.services.len()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
 fn read(file: &Path, vars: &BTreeMap<String, String>) -> Result<StackFile, ActionError> {
     let refused = |error: file::FileError| ActionError::Refused {
         action: "read the stack file".into(),

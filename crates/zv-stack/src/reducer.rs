@@ -259,6 +259,7 @@ impl Model {
             let key = seen.key.clone();
             let mut tracked = Tracked::new(at, *seen);
             tracked.certain = self.is_certain();
+            tracked.looked = tracked.inspected;
             self.replicas.insert(id.clone(), tracked);
             self.join(&key, &id, changes);
         }
@@ -283,13 +284,21 @@ impl Model {
         let view = tracked.view(true);
         if let Some(facts) = self.services.get_mut(&tracked.seen.key) {
             // Removing what was stopped, or what still ran, is a person's wish for fewer; a crash that was swept away is not.
-            if view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked {
-                facts.highest = facts.highest.saturating_sub(1);
+            let is_wish = view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked;
+            if is_wish && !tracked.seen.one_off {
+                facts.want_one_less(id, &self.replicas);
                 changes.memory = true;
             }
         }
-        let happening = tracked.happening(at, HappeningKind::Removed, "removed".to_owned());
-        changes.happened(happening);
+        if tracked.kill_asked && view.intent == Intent::Run && !tracked.seen.state.is_up() {
+            // `rm -f` kills and removes and never says stop: it is one all the same.
+            changes.happened(tracked.happening(
+                at,
+                HappeningKind::Stopped,
+                "removed by force on request".to_owned(),
+            ));
+        }
+        changes.happened(tracked.happening(at, HappeningKind::Removed, "removed".to_owned()));
         self.forget(id, changes);
     }
 
@@ -303,7 +312,7 @@ impl Model {
         for one in declared {
             let key = one.key.clone();
             // What a file no longer says anything of must not be kept for ever.
-            let declared = Some(one).filter(|one| one.replicas.is_some() || !one.depends_on.is_empty());
+            let declared = Some(one).filter(|one| one.named);
             if declared.is_none() && !self.services.contains_key(&key) {
                 continue;
             }
@@ -352,6 +361,7 @@ impl Model {
         }
         changes.memory |= facts.note_deploy(&tracked.seen);
         let replicas = &self.replicas;
+        changes.memory |= facts.note_more(replicas);
         let of_deploy = |id: &&ReplicaId| {
             replicas
                 .get(*id)
@@ -405,6 +415,8 @@ impl Model {
                 // Otherwise its replicas are yet to come.
                 memory |= self.drop_service(&key, &mut all);
                 memory |= self.drop_leftovers(&key.stack, &mut all);
+            } else if facts.declared.is_none() && facts.scaled.is_none() {
+                self.services.remove(&key);
             }
         }
         all.extend(out);

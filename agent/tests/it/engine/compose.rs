@@ -54,16 +54,23 @@ async fn a_project_comes_suffers_is_stopped_and_goes() {
     let project = Project::new(&lab);
     project.compose(&["up", "-d"]).await;
     agent.until_running("api", 2).await;
-    let api = agent.until_status("api", "ok").await;
-    assert_eq!(
-        (api.desired, api.desired_source.as_str(), &api.depends_on[..]),
-        (2, "file", &["db".to_owned()][..])
-    );
+    // The file is read beside the list, which sees the containers first.
+    let api = agent
+        .until("what the file says", |snapshot| {
+            service(snapshot, "api").filter(|api| api.desired_source == "file" && api.status == "ok").cloned()
+        })
+        .await;
+    assert_eq!((api.desired, &api.depends_on[..]), (2, &["db".to_owned()][..]));
     let name = |number: u32| api.replicas.iter().find(|one| one.number == number).unwrap().name.clone();
 
     lab.docker(&["kill", &name(1)]).await;
-    let degraded = agent.until_status("api", "degraded").await;
-    assert!(degraded.reason.as_deref().is_some_and(|reason| reason.contains("137")), "{degraded:#?}");
+    // The kernel tells of the death first, the engine its code a moment later.
+    agent
+        .until("degraded, with the code", |snapshot| {
+            let api = service(snapshot, "api").filter(|api| api.status == "degraded")?;
+            api.reason.as_deref().filter(|reason| reason.contains("137")).map(str::to_owned)
+        })
+        .await;
     let summary = agent.until_deaths("api", 1).await.remove(0);
     assert_eq!(
         (summary.name.as_str(), summary.exit.code, summary.wanted),

@@ -225,7 +225,7 @@ async fn a_death_is_on_the_stream_while_the_engine_is_away() {
     let told = recording.when("the death", from, is_death).await;
     println!("a death while the engine was away was on the stream after {:?}", told - killed);
     assert!(told - killed <= Duration::from_secs(1), "{:?}", told - killed);
-    let web = agent.until_status("web", "degraded").await;
+    let web = agent.until_status("web", "down").await;
     assert_eq!(web.replicas[0].status, "exited", "{web:#?}");
     assert_eq!(agent.until_status("other", "unknown").await.replicas[0].status, "unknown");
     engine.resume().await;

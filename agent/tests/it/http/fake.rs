@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{broadcast, watch};
 use tokio_stream::wrappers::BroadcastStream;
 use zv_agent::http::Source;
-use zv_agent::stacks::{Body, LogMessage, Message, Refusal};
+use zv_agent::stacks::{Body, LogMessage, Message, Published, Refusal};
 use zv_api::{
     ActionReport, ActionRequest, ActionResult, Change, Death, DeathSummary, Deaths, Exit, Happening,
     Happenings, Health, Host, LogLine, LogQuery, RuntimeState, Service, Snapshot, Stack, What,
@@ -123,13 +123,15 @@ impl Source for Fake {
         let live = BroadcastStream::new(self.0.live.subscribe());
         let resumed = last_event_id.and_then(|id| id.strip_prefix("e-")?.parse::<usize>().ok());
         let first = match resumed {
-            Some(seen) => changes[seen..].iter().cloned().map(message).collect(),
+            Some(seen) => changes[seen..].iter().map(|change| message(change)).collect(),
             None => vec![Message {
                 id: format!("e-{}", changes.len()),
                 body: Body::Snapshot(Box::new(self.snapshot())),
             }],
         };
-        stream::iter(first).chain(live.filter_map(|change| async { change.ok().map(message) })).boxed()
+        stream::iter(first)
+            .chain(live.filter_map(|change| async { change.ok().map(|change| message(&change)) }))
+            .boxed()
     }
 
     fn happenings(&self, limit: usize) -> Happenings {
@@ -184,8 +186,8 @@ impl Source for Fake {
     }
 }
 
-fn message(change: Arc<Change>) -> Message {
-    Message { id: format!("e-{}", change.seq), body: Body::Change(change) }
+fn message(change: &Change) -> Message {
+    Message { id: format!("e-{}", change.seq), body: Body::Change(Arc::new(Published::new(change))) }
 }
 
 fn log_message(number: usize, width: usize) -> LogMessage {

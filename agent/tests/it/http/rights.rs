@@ -66,10 +66,7 @@ async fn the_client_says_what_to_do_about_a_token() {
     let served = Setup { read: ReadRight::Token, ..Setup::plain() }.serve();
     let endpoint = format!("http://{}", served.address());
     let missing = served.client_at(&endpoint, None).snapshot().await.unwrap_err().to_string();
-    assert!(
-        missing.contains("give it as ZV_TOKEN") && missing.contains("Authorization: Bearer …"),
-        "{missing}"
-    );
+    assert!(missing.contains("wants a token") && missing.contains("Authorization: Bearer …"), "{missing}");
     let wrong = served.client_at(&endpoint, Some("wrong-one")).snapshot().await.unwrap_err().to_string();
     assert!(wrong.contains("does not know this token") && !wrong.contains("wrong-one"), "{wrong}");
     let unsendable = served.client_at(&endpoint, Some("a\nb")).snapshot().await.unwrap_err().to_string();

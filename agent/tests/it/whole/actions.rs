@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use zv_api::client::ClientError;
-use zv_api::{Action, What};
+use zv_api::{Action, LogQuery, What};
 
 use super::rig::{POLITE, Place, STUBBORN, client, is_alive, kill, request, service, shell};
 
@@ -123,6 +123,9 @@ async fn a_death_nobody_asked_for_is_an_outage_with_a_record() {
     let place = Place::of_stack(&shell("api", script, "restart: \"no\""));
     let agent = place.start().await;
     let pid = agent.until_running("api", 1).await[0].pid.unwrap();
+    let query = LogQuery { follow: true, grep: Some("badly".to_owned()), ..LogQuery::default() };
+    let mut lines = agent.client.logs(&query, None).await.unwrap();
+    futures_util::StreamExt::next(&mut lines).await.unwrap().unwrap();
     kill(pid, rustix::process::Signal::KILL);
     let service = agent.until_status("api", "down").await;
     assert!(service.reason.as_deref().is_some_and(|reason| reason.contains("137")), "{service:#?}");

@@ -17,7 +17,7 @@ const CLIENTS: usize = 200;
 /// Far above what the agent needs, far below what unbounded queues would take.
 const MORE_MEMORY: u64 = 128 * 1024 * 1024;
 
-const BIG: usize = 20;
+const BIG: usize = 10;
 
 /// Opens a stream, reads the beginning of its answer and nothing more. Little fits between it and the agent.
 async fn deaf(agent: &Agent, path: &str) -> TcpStream {
@@ -54,7 +54,7 @@ async fn two_hundred_that_never_read_delay_and_cost_nobody_else() {
     // Labels make every change of the service a large message.
     let label = "x".repeat(2048);
     let noisy =
-        "while :; do i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i of noise; done; sleep 0.1; done";
+        "while :; do i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo line $i of noise; done; sleep 0.1; done";
     let stack =
         shell("big", "exec sleep 100000", &format!("replicas: {BIG}, labels: {{ zv.note: \"{label}\" }}"))
             + &shell("noisy", noisy, "");
@@ -88,7 +88,7 @@ async fn two_hundred_that_never_read_delay_and_cost_nobody_else() {
     println!(
         "{CLIENTS} deaf clients, {read} messages: {before_mib} MiB before, {after_mib} MiB after, slowest {slowest:?}"
     );
-    assert!(read > 300, "bursts: {read}");
+    assert!(read > 200, "bursts: {read}");
     assert!(after < before + MORE_MEMORY, "{before} → {after}");
     let (status, text) = agent.end().await;
     assert!(status.success(), "{text:?}");

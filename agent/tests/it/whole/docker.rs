@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
-use super::rig::{Agent, Place, down, eventually};
+use super::rig::{Agent, PROMPT, Place, down, eventually};
 
 /// What a would-be engine does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,14 @@ async fn is_down_and_answers(agent: &Agent) -> String {
     agent.client.healthy().await.unwrap();
     let reason = agent.until("the engine is known to be down", down).await;
     eventually("it is ready", async || agent.client.ready().await.ok()).await;
-    for _ in 0..20 {
-        let snapshot = agent.answers_promptly().await;
-        assert!(down(&snapshot).is_some_and(|reason| reason.len() > 10), "{:?}", snapshot.runtime);
-    }
+    // Were each of them to wait for the engine, all together would take minutes.
+    let many = async {
+        for _ in 0..20 {
+            let snapshot = agent.answers_promptly().await;
+            assert!(down(&snapshot).is_some_and(|reason| reason.len() > 10), "{:?}", snapshot.runtime);
+        }
+    };
+    tokio::time::timeout(2 * PROMPT, many).await.expect("the answers do not wait for the engine");
     agent.client.deaths(None, None, 10).await.unwrap();
     assert!(!reason.contains('\n') && reason.len() < 500, "a sentence: {reason}");
     reason

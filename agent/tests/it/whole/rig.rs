@@ -23,9 +23,9 @@ use zv_api::client::{Client, Endpoint};
 use zv_api::{Action, ActionReport, ActionRequest, Replica, RuntimeState, Service, Snapshot};
 
 /// Far beyond what anything here takes, even on a machine with too much to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
-/// How long an answer may take that nothing is supposed to delay. Far below every timeout inside the agent.
-pub(crate) const PROMPT: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// How long an answer may take that nothing is supposed to delay: below the patience of the agent with a stuck peer.
+pub(crate) const PROMPT: Duration = Duration::from_secs(20);
 /// How soon after the agent's own death its processes must be gone.
 pub(crate) const ORPHANS: Duration = Duration::from_secs(5);
 /// Runs until SIGTERM, then ends with 0.

@@ -25,7 +25,7 @@ STACK  SERVICE  STATUS      REPLICAS  HEALTH   RESTARTS  UP  IMAGE
 blog   db       ✓ ok             1/1  healthy         0  3h  shop/orders:1.4
 shop   db       ✓ ok             1/1  healthy         0  3h  shop/orders:1.4
 shop   mail     ■ stopped        0/0  –               0   –  shop/orders:1.4
-shop   migrate  ▪ finished       0/0  –               0   –  shop/orders:1.4
+shop   migrate  ▪ finished         –  –               0   –  shop/orders:1.4
 shop   orders   ▲ degraded       1/2  healthy         3  3h  shop/orders:1.4
   └ shop-orders-2 exited with code 137 (out of memory) 2m ago
 "
@@ -45,6 +45,13 @@ shop   orders           ▲ degraded                   1/2  healthy         3   
          shop-orders-2  ✖ exited out of memory            –               3  2m ago  shop/orders:1.4  127.0.0.1:8080->8080/tcp
 "
     );
+}
+
+#[test]
+fn one_off_containers_are_shown_where_they_are_asked_for() {
+    let args = PsArgs { all: true, names: vec!["orders".into()], ..args() };
+    let told = shown(&samples::shop(), &args, None);
+    assert!(told.contains("  shop-orders-run-1  ") && !told.contains("  shop-orders-1  "), "{told}");
 }
 
 #[test]

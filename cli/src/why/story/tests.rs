@@ -94,7 +94,7 @@ Last death: shop-orders-2, 2m ago (2026-03-01T11:58:00Z)
   It ran out of memory and the kernel killed it (exit code 137). It had run for 4m 40s; it had been
   restarted 3 times before. Nobody asked for it.
   Memory:    ▃▅█ 64M → 250M of 256M (97%)
-  Processor: ▁▅ 5% → 50% of one
+  Processor: ▁▅ 5% → 50% of one core
   Processes: 7 at the end
   Health check: unhealthy, it failed 2 times in a row:
     11:57:40 passed: ok
@@ -210,4 +210,26 @@ fn nothing_that_was_kept_acts_on_the_terminal() {
         width: Some(40),
     };
     assert!(!told(&facts).chars().any(|c| c != '\n' && text::acts(c)), "{}", told(&facts));
+}
+
+#[test]
+fn a_log_that_nobody_could_keep_is_told_apart_from_silence() {
+    let snapshot = samples::shop();
+    let story = |state: &str| {
+        let inspect = Some(serde_json::json!({"State": {"Status": state}}));
+        let deaths = [Death { logs: Vec::new(), inspect, ..death() }];
+        told(&Facts {
+            now: snapshot.at,
+            runtime: &snapshot.runtime,
+            name: "orders",
+            found: None,
+            deaths: &deaths,
+            more: false,
+            lines: 20,
+            agent: None,
+            width: None,
+        })
+    };
+    assert!(story("exited").contains("It left no log."));
+    assert!(story("removing").contains("It was removed before its log could be kept."));
 }

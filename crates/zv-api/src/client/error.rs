@@ -29,7 +29,7 @@ pub enum ClientError {
     #[error("the connection to {endpoint} broke: {reason}")]
     Lost { endpoint: Arc<str>, reason: String },
     /// The token is missing or wrong.
-    #[error("{endpoint} {}: {problem}", if *offered { "does not know this token" } else { "wants a token; give it as ZV_TOKEN" })]
+    #[error("{endpoint} {}: {problem}", if *offered { "does not know this token" } else { "wants a token" })]
     Unauthorized { endpoint: Arc<str>, offered: bool, problem: String },
     /// Any other answer that is not 2xx.
     #[error("{problem}")]

@@ -1,5 +1,6 @@
 //! One engine under one negotiated version: what is asked of it, and what it answers when it refuses.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,10 +70,15 @@ impl ApiError {
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        let denied = cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied);
-        let hint = if denied { ": join the socket's group (mostly `docker`), or run as root" } else { "" };
+        let hint = match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+            Some(ErrorKind::PermissionDenied) => {
+                ": join the socket's group (mostly `docker`), or run as root"
+            }
+            Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                ": start it, or name another with DOCKER_HOST or a Docker context"
+            }
+            _ => "",
+        };
         ApiError::Unreachable(format!("{cause}{hint}"))
     }
 }

@@ -167,7 +167,14 @@ fn exit(state: &ContainerState) -> Option<Exit> {
 
 fn health(state: &ContainerState) -> Health {
     let Some(health) = &state.health else { return Health::default() };
+    let last_passed = health.log.iter().flatten().last().is_some_and(|run| run.exit_code == Some(0));
     let verdict = match health.status {
+        // The engine calls whatever ended unhealthy: what its checks said until then is what counts.
+        Some(HealthStatusEnum::UNHEALTHY)
+            if last_passed && health.failing_streak == Some(0) && !inspected_state(state).is_up() =>
+        {
+            Verdict::Healthy
+        }
         Some(HealthStatusEnum::STARTING) => Verdict::Starting,
         Some(HealthStatusEnum::HEALTHY) => Verdict::Healthy,
         Some(HealthStatusEnum::UNHEALTHY) => Verdict::Unhealthy,

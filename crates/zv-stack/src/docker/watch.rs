@@ -122,3 +122,13 @@ impl Watcher {
         }
     }
 }
+
+/// Reads what may be a line of an event stream, and makes of it what can be made.
+#[cfg(any(test, fuzzing))]
+pub(super) fn check_event(line: &str) {
+    if let Ok(Some(message)) = event::parse(line) {
+        let seen = session::introduce(&message);
+        assert!(seen.id == message.id && seen.details.is_none());
+        assert!(message.at().timestamp_nanos_opt().is_some());
+    }
+}

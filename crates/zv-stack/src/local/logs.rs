@@ -26,6 +26,8 @@ use crate::model::ReplicaId;
 
 /// The lines a live follower may be behind before it reads from the files again.
 const LIVE: usize = 512;
+/// Files that are read at once.
+const READERS: usize = 4;
 /// How long a reader waits for lines on their way to the files.
 const SYNC: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,8 @@ pub(super) struct LogStore {
     dropped: Arc<AtomicU64>,
     /// Taken for writing while files are renamed, for reading while a reader opens them.
     rotation: Arc<RwLock<()>>,
+    /// Readers of files at once: others need the threads that may block, too.
+    turns: tokio::sync::Semaphore,
 }
 
 impl LogStore {
@@ -46,7 +50,7 @@ impl LogStore {
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(&folder)?;
         let (dropped, rotation) = (Arc::new(AtomicU64::new(0)), Arc::new(RwLock::new(())));
         let writer = write::Queue::start(folder.clone(), dropped.clone(), rotation.clone())?;
-        Ok(Self { folder, writer, dropped, rotation })
+        Ok(Self { folder, writer, dropped, rotation, turns: tokio::sync::Semaphore::new(READERS) })
     }
 
     /// Counts the lines that reached no file.

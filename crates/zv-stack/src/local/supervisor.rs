@@ -226,6 +226,7 @@ impl Supervisor {
         services
             .map(|(name, spec)| Declared {
                 key: key(name),
+                named: true,
                 replicas: Some(spec.replicas),
                 depends_on: spec.depends_on.clone(),
             })

@@ -1,6 +1,6 @@
 //! How far a log was read, so that a reader that was cut off goes on without a lost or repeated line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -39,8 +39,8 @@ impl Cursor {
         self.0.values().map(|mark| mark.at).min()
     }
 
-    /// Notes that this line was read, and returns the entry that says so.
-    pub fn advance(&mut self, line: &LogLine) -> String {
+    /// Notes that this line was read.
+    pub fn advance(&mut self, line: &LogLine) {
         let short = line.replica.short();
         let mark = match self.0.get_mut(short) {
             Some(mark) => mark,
@@ -49,20 +49,22 @@ impl Cursor {
         if line.at > mark.at {
             *mark = Mark { at: line.at, lines: 0 };
         }
-        mark.lines += u32::from(line.at == mark.at);
-        entry(short, mark)
+        mark.lines = mark.lines.saturating_add(u32::from(line.at == mark.at));
     }
-}
 
-fn entry(replica: &str, mark: &Mark) -> String {
-    format!("{replica}@{}+{}", mark.at.timestamp_nanos_opt().unwrap_or(i64::MAX), mark.lines)
+    /// Forgets how far other replicas than these were read: they are gone, and would only make it longer and longer.
+    pub(super) fn keep_only<'a>(&mut self, replicas: impl Iterator<Item = &'a ReplicaId>) {
+        let kept: BTreeSet<&str> = replicas.map(ReplicaId::short).collect();
+        self.0.retain(|replica, _| kept.contains(replica.as_str()));
+    }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (replica, mark)) in self.0.iter().enumerate() {
             let separator = if at == 0 { "" } else { "," };
-            write!(f, "{separator}{}", entry(replica, mark))?;
+            let nanos = mark.at.timestamp_nanos_opt().unwrap_or(i64::MAX);
+            write!(f, "{separator}{replica}@{nanos}+{}", mark.lines)?;
         }
         Ok(())
     }
@@ -129,9 +131,10 @@ mod tests {
     #[test]
     fn counts_lines_that_bear_the_same_time() {
         let mut cursor = Cursor::default();
-        assert_eq!(cursor.advance(&line("a", 7)), "a@7+1");
-        assert_eq!(cursor.advance(&line("a", 7)), "a@7+2");
-        assert_eq!(cursor.advance(&line("a", 9)), "a@9+1");
+        for (nanos, text) in [(7, "a@7+1"), (7, "a@7+2"), (9, "a@9+1"), (8, "a@9+1")] {
+            cursor.advance(&line("a", nanos));
+            assert_eq!(cursor.to_string(), text);
+        }
         cursor.advance(&line("b", 8));
         assert_eq!(cursor.to_string(), "a@9+1,b@8+1");
         assert_eq!(cursor.earliest(), Some(DateTime::from_timestamp_nanos(8)));

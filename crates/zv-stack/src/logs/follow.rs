@@ -62,15 +62,8 @@ impl Source for Runtime {
 /// A line, or word that one replica's log cannot be read.
 #[derive(Debug, Clone)]
 pub enum Item {
-    Line {
-        line: LogLine,
-        /// The entry of the cursor that says this line was read.
-        mark: String,
-    },
-    Trouble {
-        id: ReplicaId,
-        error: LogError,
-    },
+    Line(LogLine),
+    Trouble { id: ReplicaId, error: LogError },
 }
 
 /// The merged lines of all members.
@@ -105,6 +98,11 @@ impl<S: Source> Follow<S> {
         }
     }
 
+    /// Returns how far was read: a request with it goes on after the last item.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
     fn poll_members(&mut self, cx: &mut Context<'_>) {
         while !self.members_ended && (self.request.follow || !self.begun) {
             match self.members.poll_next_unpin(cx) {
@@ -128,6 +126,7 @@ impl<S: Source> Follow<S> {
                 self.readers.push(Reader::new(member, is_first, &self.request, bell));
             }
         }
+        self.cursor.keep_only(self.readers.iter().map(|reader| &reader.member.id));
     }
 
     /// Fills the next line of every reader that has something to say. Says whether one of them may still bring lines
@@ -151,8 +150,8 @@ impl<S: Source> Follow<S> {
             .filter(|reader| reader.line().is_some())
             .min_by_key(|reader| reader.line().map(|line| line.at))?;
         let line = oldest.take()?;
-        let mark = self.cursor.advance(&line);
-        Some(Item::Line { mark, line })
+        self.cursor.advance(&line);
+        Some(Item::Line(line))
     }
 
     fn is_over(&self) -> bool {

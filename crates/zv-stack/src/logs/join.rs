@@ -46,16 +46,32 @@ enum Mode {
 /// Where in a frame the next byte belongs.
 #[derive(Debug)]
 enum Frame {
-    Header { bytes: [u8; 8], filled: usize },
-    Stamp { kind: Kind, left: usize, stamp: Vec<u8> },
-    Content { kind: Kind, left: usize, length: usize, ended: bool },
+    Header {
+        bytes: [u8; 8],
+        filled: usize,
+    },
+    Stamp {
+        kind: Kind,
+        left: usize,
+        stamp: Vec<u8>,
+    },
+    Content {
+        kind: Kind,
+        left: usize,
+        length: usize,
+        ended: bool,
+    },
+    /// The engine's own words, as far as they are kept.
+    Failure {
+        left: usize,
+        words: Vec<u8>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Stdout,
     Stderr,
-    Failure,
 }
 
 /// A line in the making.
@@ -108,7 +124,11 @@ impl Joiner {
                         joined.push(line.take(output));
                     }
                 }
-                *frame = Frame::start();
+                if let Frame::Failure { words, .. } = std::mem::replace(frame, Frame::start())
+                    && !words.is_empty()
+                {
+                    joined.push(failed(&words));
+                }
             }
             Mode::Terminal { line, length } => {
                 if !line.is_empty() {
@@ -159,12 +179,15 @@ impl Frame {
             }
             Frame::Content { kind, left, length, ended } => {
                 let count = bytes.len().min(*left);
-                if let Some(line) = line_of(*kind, stdout, stderr) {
-                    content(&bytes[..count], *kind, line, ended, joined);
-                } else {
-                    fail(&bytes[..count], joined);
-                }
+                content(&bytes[..count], *kind, line_of(*kind, stdout, stderr), ended, joined);
                 *length += count;
+                *left -= count;
+                &bytes[count..]
+            }
+            Frame::Failure { left, words } => {
+                let count = bytes.len().min(*left);
+                let kept = count.min(FAILURE_LIMIT.saturating_sub(words.len()));
+                words.extend_from_slice(&bytes[..kept]);
                 *left -= count;
                 &bytes[count..]
             }
@@ -176,7 +199,7 @@ impl Frame {
     fn after_header(header: [u8; 8]) -> Self {
         let left = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
         match header[0] {
-            3 => Frame::Content { kind: Kind::Failure, left, length: 0, ended: true },
+            3 => Frame::Failure { left, words: Vec::new() },
             2 => Frame::Stamp { kind: Kind::Stderr, left, stamp: Vec::new() },
             _ => Frame::Stamp { kind: Kind::Stdout, left, stamp: Vec::new() },
         }
@@ -187,12 +210,13 @@ impl Frame {
         match self {
             Frame::Content { kind, left: 0, length, ended } => {
                 // A short piece without a line end is the last the process wrote.
-                if !*ended
-                    && *length < PIECE
-                    && let Some(line) = line_of(*kind, stdout, stderr)
-                {
-                    joined.push(line.take(kind.output()));
+                if !*ended && *length < PIECE {
+                    joined.push(line_of(*kind, stdout, stderr).take(kind.output()));
                 }
+                *self = Frame::start();
+            }
+            Frame::Failure { left: 0, words } => {
+                joined.push(failed(words));
                 *self = Frame::start();
             }
             Frame::Stamp { left: 0, .. } => *self = Frame::start(),
@@ -207,18 +231,16 @@ impl Kind {
     }
 }
 
-fn line_of<'l>(kind: Kind, stdout: &'l mut Line, stderr: &'l mut Line) -> Option<&'l mut Line> {
+fn line_of<'l>(kind: Kind, stdout: &'l mut Line, stderr: &'l mut Line) -> &'l mut Line {
     match kind {
-        Kind::Stdout => Some(stdout),
-        Kind::Stderr => Some(stderr),
-        Kind::Failure => None,
+        Kind::Stdout => stdout,
+        Kind::Stderr => stderr,
     }
 }
 
 /// Begins a frame's content with what was read as its timestamp; what is none belongs to the line.
-fn begin(stamp: &[u8], frame: &mut Frame, line: Option<&mut Line>, joined: &mut Vec<Joined>) {
+fn begin(stamp: &[u8], frame: &mut Frame, line: &mut Line, joined: &mut Vec<Joined>) {
     let Frame::Content { kind, length, ended, .. } = frame else { return };
-    let Some(line) = line else { return };
     let at = parse_stamp(stamp);
     if !line.begun {
         line.at = at;
@@ -247,13 +269,8 @@ fn content(bytes: &[u8], kind: Kind, line: &mut Line, ended: &mut bool, joined: 
     }
 }
 
-fn fail(bytes: &[u8], joined: &mut Vec<Joined>) {
-    let text = String::from_utf8_lossy(bytes);
-    match joined.last_mut() {
-        Some(Joined::Failed(message)) if message.len() < FAILURE_LIMIT => message.push_str(&text),
-        Some(Joined::Failed(_)) => {}
-        _ => joined.push(Joined::Failed(text.into_owned())),
-    }
+fn failed(words: &[u8]) -> Joined {
+    Joined::Failed(String::from_utf8_lossy(words).into_owned())
 }
 
 impl Line {

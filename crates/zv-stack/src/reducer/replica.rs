@@ -40,6 +40,8 @@ pub(super) struct Tracked {
     pub(super) life: u64,
     /// The end of this life has been told.
     death_told: bool,
+    /// It was looked at: whether it has a health check is known.
+    pub(super) looked: bool,
     /// The state comes from a look at the replica, not from an event alone.
     pub(super) inspected: bool,
     pub(super) crashes: Crashes,
@@ -80,6 +82,7 @@ impl Tracked {
             was_healthy,
             life: 1,
             death_told: false,
+            looked: true,
             inspected,
             crashes,
         }
@@ -98,6 +101,7 @@ impl Tracked {
         let was_up = self.seen.state.is_up();
         let is_inspection = seen.details.is_some();
         self.certain = true;
+        noted.changed |= !std::mem::replace(&mut self.looked, true);
         self.complete(now, &mut seen);
         self.note_verdict(seen.verdict, now, &mut noted);
         let missed = missed_death(&self.seen, &seen);
@@ -296,7 +300,11 @@ impl Tracked {
     }
 
     fn started(&mut self, at: DateTime<Utc>, pid: Option<u32>, noted: &mut Noted) {
-        let is_restart = self.witnessed && !self.stop_asked && self.death_told && !self.restart_counted;
+        // A job that ended well and is run once more has not crashed.
+        let is_restart = self.witnessed
+            && !matches!(self.intent(), Intent::Stopped | Intent::Finished)
+            && self.death_told
+            && !self.restart_counted;
         noted.memory |= self.stop_asked;
         if is_restart {
             self.crashes.note(at);

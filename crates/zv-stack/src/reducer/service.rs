@@ -1,10 +1,11 @@
 //! One service: what is known beyond its replicas, and the verdict over all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::replica::Tracked;
 use super::text::replica_reason;
 use super::view::ReplicaView;
 use crate::input::Declared;
@@ -57,8 +58,31 @@ impl Facts {
         is_another
     }
 
+    /// Follows what others do to the count: where there are more than zv was told to have, its word is out of date.
+    /// Says whether it is.
+    pub(super) fn note_more(&mut self, tracked: &BTreeMap<ReplicaId, Tracked>) -> bool {
+        let count = self.count(tracked);
+        self.scaled.take_if(|scaled| count > *scaled).is_some()
+    }
+
+    /// A person had this replica removed. Where zv itself did it, fewer were asked for before.
+    pub(super) fn want_one_less(&mut self, removed: &ReplicaId, tracked: &BTreeMap<ReplicaId, Tracked>) {
+        self.highest = self.highest.saturating_sub(1);
+        let is_counted = self.replicas.contains(removed);
+        let left = self.count(tracked).saturating_sub(u32::from(is_counted));
+        self.scaled.take_if(|scaled| left < *scaled);
+    }
+
+    fn count(&self, tracked: &BTreeMap<ReplicaId, Tracked>) -> u32 {
+        let counted = |id: &&ReplicaId| tracked.get(*id).is_some_and(|tracked| !tracked.seen.one_off);
+        u32::try_from(self.replicas.iter().filter(counted).count()).unwrap_or(u32::MAX)
+    }
+
     fn desired(&self) -> Desired {
-        let declared = self.declared.as_ref().and_then(|declared| declared.replicas);
+        let declared = self.declared.as_ref().filter(|declared| declared.named);
+        // Compose makes one where the file names no number; where more were seen, somebody scaled it.
+        let by_default = declared.and((self.highest == 1).then_some(1));
+        let declared = declared.and_then(|declared| declared.replicas).or(by_default);
         let (replicas, source) = if let Some(scaled) = self.scaled {
             (scaled, DesiredSource::Scaled)
         } else if let Some(label) = self.label {
@@ -162,7 +186,7 @@ impl Tally {
         if self.bad == 0 && self.starting > 0 && self.healthy + self.starting >= wanted {
             return ServiceStatus::Starting;
         }
-        if self.healthy == 0 { ServiceStatus::Down } else { ServiceStatus::Degraded }
+        if self.healthy + self.starting == 0 { ServiceStatus::Down } else { ServiceStatus::Degraded }
     }
 }
 

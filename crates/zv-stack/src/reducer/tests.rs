@@ -1,5 +1,6 @@
 //! Scenarios of the model: what a runtime says, and what a person then sees.
 
+mod hands;
 mod races;
 
 use chrono::TimeDelta;
@@ -276,7 +277,8 @@ fn desired_comes_from_scale_then_label_then_file_then_the_highest_count() {
     let mut model = model(vec![replica("api", 1), replica("api", 2)]);
     let desired = |model: &Model| model.service(&key("api")).unwrap().desired;
     assert_eq!((desired(&model).replicas, desired(&model).source), (2, HighestSeen));
-    let declared = Declared { key: key("api"), replicas: Some(3), depends_on: vec!["db".into()] };
+    let declared =
+        Declared { key: key("api"), named: true, replicas: Some(3), depends_on: vec!["db".into()] };
     model.apply(at(2), Input::Declared(vec![declared]));
     assert_eq!((desired(&model).replicas, desired(&model).source), (3, File));
     assert!(model.service(&key("api")).unwrap().depends_on.contains("db"));
@@ -339,6 +341,20 @@ fn what_was_scaled_to_none_stays_known_until_its_stack_is_removed() {
         gone.contains(&Change::ServiceGone(key("api"))) && gone.contains(&Change::ServiceGone(key("db")))
     );
     assert_eq!(model.services().count(), 0);
+}
+
+#[test]
+fn removing_by_force_is_a_wish_and_sweeping_away_a_crash_is_none() {
+    let mut by_force = model(vec![replica("api", 1)]);
+    by_force.apply(at(5), event("api-1", 5, EventKind::Killed));
+    by_force.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(137) }));
+    let changes = by_force.apply(at(5), event("api-1", 5, EventKind::Removed));
+    assert_eq!(kinds(&changes), [HappeningKind::Stopped, HappeningKind::Removed]);
+
+    let mut crashed = model(vec![replica("api", 1)]);
+    crashed.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(1) }));
+    let changes = crashed.apply(at(5), event("api-1", 5, EventKind::Removed));
+    assert_eq!(kinds(&changes), [HappeningKind::Removed]);
 }
 
 #[test]
@@ -437,7 +453,7 @@ fn a_replica_is_known_by_its_first_event() {
     let created = Event { id: id("api-1"), at: at(2), kind: EventKind::Created, seen: Some(Box::new(seen)) };
     model.apply(at(2), Input::Happened(Box::new(created)));
     model.apply(at(2), event("api-1", 2, EventKind::Started { pid: None }));
-    assert_eq!(status(&model, "api"), ServiceStatus::Ok);
+    assert_eq!(status(&model, "api"), ServiceStatus::Starting, "its health check is not known yet");
     let changes = model.apply(at(2), event("api-1", 2, EventKind::Died { code: Some(3) }));
     assert_eq!(deaths(&changes)[0].exit.code, Some(3), "no inspection was needed to know");
 }

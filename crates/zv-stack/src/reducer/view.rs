@@ -12,7 +12,7 @@ pub struct ReplicaView<'a> {
     pub status: ReplicaStatus,
     pub intent: Intent,
     pub restarts: u32,
-    /// Absent while the runtime cannot be asked.
+    /// Absent while the runtime cannot be asked, and before it was.
     pub verdict: Option<Verdict>,
     pub health: Option<&'a Health>,
     pub exit: Option<&'a Exit>,
@@ -34,7 +34,7 @@ impl Tracked {
             status: self.status(certain),
             intent: self.intent(),
             restarts: details.map_or(0, |d| d.restart_count),
-            verdict: certain.then_some(self.seen.verdict),
+            verdict: (certain && self.looked).then_some(self.seen.verdict),
             health: details.map(|d| &d.health),
             exit: details.and_then(|d| d.exit.as_ref()),
             pid: details.and_then(|d| d.pid).filter(|_| self.seen.state.is_up()),
@@ -53,6 +53,8 @@ impl Tracked {
         }
         match self.seen.state {
             State::Running => match self.seen.verdict {
+                // It may well have a health check that is yet to pass.
+                Verdict::None if !self.looked => ReplicaStatus::Starting,
                 Verdict::None => ReplicaStatus::Running,
                 Verdict::Starting => ReplicaStatus::Starting,
                 Verdict::Healthy => ReplicaStatus::Healthy,

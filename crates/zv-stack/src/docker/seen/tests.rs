@@ -95,3 +95,15 @@ fn verdicts_in_the_lists_words() {
     assert_eq!(verdict_of_status("Up 1 second (Paused)"), Verdict::None);
     assert_eq!(verdict_of_status("Exited (137) 2 minutes ago"), Verdict::None);
 }
+
+#[test]
+fn what_ended_was_as_healthy_as_its_checks_said() {
+    let verdict = |streak: i64, exit_code: i64| {
+        let run = json!({"Start": "2026-01-01T00:00:00Z", "ExitCode": exit_code, "Output": ""});
+        let health = json!({"Status": "unhealthy", "FailingStreak": streak, "Log": [run]});
+        let seen = inspect(json!({"Id": "c", "State": {"Status": "exited", "Health": health}}));
+        seen.details.unwrap().health.verdict
+    };
+    assert_eq!(verdict(0, 0), Verdict::Healthy);
+    assert_eq!(verdict(3, 1), Verdict::Unhealthy);
+}

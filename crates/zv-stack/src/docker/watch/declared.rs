@@ -135,11 +135,12 @@ impl State {
         let key = |service: &str| ServiceKey::new(Arc::clone(project), service);
         let before = std::mem::take(&mut self.declared);
         let dropped = before.iter().filter(|name| !file.services.contains_key(&***name));
-        let mut declared: Vec<_> =
-            dropped.map(|name| Declared { key: key(name), replicas: None, depends_on: Vec::new() }).collect();
+        let mut declared: Vec<_> = dropped
+            .map(|name| Declared { key: key(name), named: false, replicas: None, depends_on: Vec::new() })
+            .collect();
         for (name, service) in file.services {
             let (replicas, depends_on) = (service.replicas, service.depends_on);
-            declared.push(Declared { key: key(&name), replicas, depends_on });
+            declared.push(Declared { key: key(&name), named: true, replicas, depends_on });
             self.declared.insert(name.into());
         }
         declared

@@ -157,7 +157,7 @@ struct Actor {
 }
 
 /// Reads one event; `None` where it is of no use.
-fn parse(line: &str) -> Result<Option<Message>, serde_json::Error> {
+pub(super) fn parse(line: &str) -> Result<Option<Message>, serde_json::Error> {
     if line.trim().is_empty() {
         return Ok(None);
     }

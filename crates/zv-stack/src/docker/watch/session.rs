@@ -282,7 +282,7 @@ fn is_wanted(projects: &[String], project: Option<&String>) -> bool {
 }
 
 /// Makes a first picture of a container from an event about it.
-fn introduce(message: &Message) -> Seen {
+pub(super) fn introduce(message: &Message) -> Seen {
     let (state, created_at) = match message.kind {
         Some(EventKind::Created) => (State::Created, Some(message.at())),
         Some(EventKind::Died { .. } | EventKind::Stopped) => (State::Exited, None),

@@ -23,6 +23,8 @@ const MAX_STORED: u64 = LINE_LIMIT as u64 * 3 + 64;
 /// What is read from the files at once.
 const BATCH_LINES: usize = 256;
 const BATCH_BYTES: usize = 256 * 1024;
+/// So much is read through rather than searched.
+const STRIDE: u64 = 64 * 1024;
 /// Lines that wait for the reader.
 const QUEUE: usize = 16;
 
@@ -87,8 +89,11 @@ fn nanoseconds(line: &LogLine) -> i64 {
 async fn send_history(tap: &Arc<Tap>, filter: &mut Filter, lines: &Lines) -> Result<(), Left> {
     let mut history = History::new(tap.clone(), *filter);
     loop {
+        let turn = tap.store.turns.acquire().await;
         let reading = tokio::task::spawn_blocking(move || history.batch().map(|batch| (history, batch)));
-        let batch = match reading.await.map_err(io::Error::other).flatten() {
+        let read = reading.await;
+        drop(turn);
+        let batch = match read.map_err(io::Error::other).flatten() {
             Ok((_, batch)) if batch.is_empty() => return Ok(()),
             Ok((rest, batch)) => {
                 history = rest;
@@ -122,10 +127,10 @@ impl History {
     fn batch(&mut self) -> io::Result<Vec<LogLine>> {
         let mut files = match self.files.take() {
             Some(files) => files,
-            None => open_all(&self.tap.store, &self.tap.name)?
-                .into_iter()
-                .map(|file| BufReader::with_capacity(64 * 1024, file))
-                .collect(),
+            None => {
+                let files = open_all(&self.tap.store, &self.tap.name)?.into_iter();
+                files.map(|file| wanted_part(file, self.filter.after)).collect::<io::Result<_>>()?
+            }
         };
         let (mut batch, mut bytes, mut raw) = (Vec::new(), 0, Vec::new());
         while batch.len() < BATCH_LINES
@@ -177,6 +182,29 @@ fn open_all(store: &LogStore, name: &str) -> io::Result<Vec<File>> {
         }
     }
     Ok(files)
+}
+
+/// Returns a reader that begins shortly before the first line after this time: lines are in the order of their times, and
+/// a follower that fell behind must not read megabytes to go on.
+pub(super) fn wanted_part(mut file: File, after: i64) -> io::Result<BufReader<File>> {
+    let id = ReplicaId::new("");
+    // Nothing wanted lies before `low`, where a line begins; `high` may lie anywhere.
+    let (mut low, mut high) = (0, file.metadata()?.len());
+    while high - low > STRIDE {
+        let middle = low + (high - low) / 2;
+        file.seek(SeekFrom::Start(middle))?;
+        let mut reader = BufReader::with_capacity(4096, file.by_ref().take(MAX_STORED * 2));
+        let skipped = reader.skip_until(b'\n')?;
+        let mut raw = Vec::new();
+        reader.read_until(b'\n', &mut raw)?;
+        match parse(&raw, &id) {
+            Some(line) if nanoseconds(&line) <= after => low = middle + skipped as u64,
+            // A torn line tells nothing: begin earlier rather than lose one.
+            Some(_) | None => high = middle,
+        }
+    }
+    file.seek(SeekFrom::Start(low))?;
+    Ok(BufReader::with_capacity(64 * 1024, file))
 }
 
 fn parse(raw: &[u8], id: &ReplicaId) -> Option<LogLine> {

@@ -200,3 +200,29 @@ async fn the_log_of_a_replica_is_not_for_everybody() {
         assert_eq!(mode & 0o007, 0, "{path}");
     }
 }
+
+#[test]
+fn a_search_by_time_never_skips_a_wanted_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.log");
+    let mut text = String::new();
+    for n in 0..20_000_u64 {
+        // Long and short lines, and a torn one now and then.
+        let filler = "x".repeat(usize::try_from(n % 97).unwrap());
+        text += &if n % 1000 == 7 { format!("torn {filler}\n") } else { format!("{} o {filler}\n", n * 10) };
+    }
+    std::fs::write(&path, &text).unwrap();
+    for after in [i64::MIN, -1, 0, 5, 69, 70, 71, 1_000, 99_999, 150_003, 199_989, 199_990, i64::MAX] {
+        let mut rest = String::new();
+        let mut reader = super::read::wanted_part(std::fs::File::open(&path).unwrap(), after).unwrap();
+        std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
+        let wanted = |text: &str| -> Vec<i64> {
+            let times = text.lines().filter_map(|line| line.split(' ').next()?.parse().ok());
+            times.filter(|time| *time > after).collect()
+        };
+        assert_eq!(wanted(&rest), wanted(&text), "after {after}");
+        let unwanted =
+            rest.len() - rest.lines().rev().take(wanted(&rest).len()).map(|l| l.len() + 1).sum::<usize>();
+        assert!(unwanted < 200 * 1024, "after {after}: {unwanted} bytes read for nothing");
+    }
+}

@@ -93,7 +93,7 @@ impl Rig {
     fn ready(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.follow.next().now_or_never().flatten())
             .map(|item| match item {
-                Item::Line { line, .. } => line.text,
+                Item::Line(line) => line.text,
                 Item::Trouble { id, error } => format!("{id}: {error}"),
             })
             .collect()
@@ -231,20 +231,37 @@ fn a_cursor_resumes_exactly() {
     for taken in 0..all.len() {
         let mut first = rig(&logs, following());
         first.name(&[("a", 1), ("b", 1)]);
-        let mut marks = Vec::new();
         let mut got = Vec::new();
         for _ in 0..taken {
-            if let Some(Some(Item::Line { line, mark })) = first.follow.next().now_or_never() {
+            if let Some(Some(Item::Line(line))) = first.follow.next().now_or_never() {
                 got.push(line.text);
-                marks.push(mark);
             }
         }
-        let cursor: Cursor = marks.join(",").parse().unwrap();
+        let cursor: Cursor = first.follow.cursor().to_string().parse().unwrap();
         let mut second = rig(&logs, Request { cursor, ..following() });
         second.name(&[("a", 1), ("b", 1)]);
         got.extend(second.ready());
         assert_eq!(got, all, "after {taken} lines");
     }
+}
+
+#[test]
+fn a_cursor_forgets_replicas_that_are_gone() {
+    let mut rig = rig(&Fake::default(), following());
+    rig.name(&[("a", 1)]);
+    for number in 0..100 {
+        let name = format!("job{number}");
+        rig.logs.write(&name, number, "done");
+        rig.name(&[("a", 1), (&name, 1)]);
+        assert_eq!(rig.ready(), ["done"]);
+        rig.logs.end_life(&name);
+        assert_eq!(rig.ready(), [""; 0]);
+        rig.name(&[("a", 1)]);
+        assert_eq!(rig.ready(), [""; 0]);
+    }
+    rig.logs.write("a", 200, "line");
+    assert_eq!(rig.ready(), ["line"]);
+    assert_eq!(rig.follow.cursor().to_string(), "a@200+1");
 }
 
 /// Replicas that say nothing, but for one.

@@ -90,7 +90,12 @@ fn a_life_that_began_between_two_looks_is_another_life() {
 #[test]
 fn what_no_file_declares_any_more_takes_no_room() {
     let mut model = model(vec![replica("api", 1)]);
-    let declared = |service: &str, replicas| Declared { key: key(service), replicas, depends_on: Vec::new() };
+    let declared = |service: &str, replicas: Option<u32>| Declared {
+        key: key(service),
+        named: replicas.is_some(),
+        replicas,
+        depends_on: Vec::new(),
+    };
     model.apply(at(1), Input::Declared(vec![declared("api", Some(3)), declared("db", Some(1))]));
     assert_eq!(model.services.len(), 2);
     model.apply(at(2), Input::Declared(vec![declared("api", None), declared("db", None)]));
