@@ -116,9 +116,14 @@ impl Agent {
         let Self { config, stacks, runtime, listeners, rights, reloader, closing } = self;
         let readiness = Readiness::default();
         let reload = reloader.clone().map(|reloader| {
+            let stacks = stacks.clone();
             Reload::new(move || {
-                let reloader = reloader.clone();
-                async move { reloader.reload().await }
+                let (stacks, reloader) = (stacks.clone(), reloader.clone());
+                // A client that leaves midway must not leave half a configuration behind.
+                let reload = async move { reloader.reload().await };
+                async move {
+                    stacks.to_its_end(reload).await.unwrap_or_else(|refusal| Err(vec![refusal.to_string()]))
+                }
             })
         });
         let face = Face { source: stacks.clone(), rights, readiness: readiness.clone(), reload };

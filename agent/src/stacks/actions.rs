@@ -25,13 +25,20 @@ impl Stacks {
     /// is half scaled is worse than either.
     pub async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {
         let (key, chosen) = self.choose(&request)?;
-        let (answer, answered) = oneshot::channel();
         let stacks = self.clone();
-        let work = async move {
+        self.to_its_end(async move { stacks.carry_out(key, chosen, request).await }).await
+    }
+
+    /// Waits for work that goes on even if nobody waits for it any more.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.begin(async move {
             // Whoever asked may be gone; what came of it is in the log.
-            let _ = answer.send(stacks.carry_out(key, chosen, request).await);
-        };
-        self.begin(work)?;
+            let _ = answer.send(work.await);
+        })?;
         answered.await.map_err(|_| Refusal::Unavailable("The agent is shutting down.".to_owned()))
     }
 
