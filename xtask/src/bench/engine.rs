@@ -162,12 +162,18 @@ impl Engine {
     /// Removes our containers and the image.
     pub(super) async fn remove_all(&self) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let ours: HashSet<String> = self.list_ours().await?;
-        let removing = stream::iter(ours).map(|id| {
-            let options = options.clone();
-            async move { self.docker.remove_container(&id, Some(options)).await }
-        });
-        removing.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        // More than once: where it was interrupted, one that had been asked for may appear late.
+        loop {
+            let ours = self.list_ours().await?;
+            if ours.is_empty() {
+                break;
+            }
+            let removing = stream::iter(ours).map(|id| {
+                let options = options.clone();
+                async move { self.docker.remove_container(&id, Some(options)).await }
+            });
+            removing.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
         // There is none before the first run.
         let _ = self.docker_command(&["rmi", IMAGE]).output().await.context("cannot run docker")?;
         Ok(())
