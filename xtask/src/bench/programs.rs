@@ -27,14 +27,6 @@ impl Programs {
         for (package, program) in [("zv-agent", AGENT), ("zv", CLI), ("zv-stack", SUBJECT)] {
             command.args(["--package", package, "--bin", program]);
         }
-        // Cargo describes the package it runs to it; dependencies that look at that would be built anew each time.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PKG_")
-                || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
-            {
-                command.env_remove(name);
-            }
-        }
         let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
         ensure!(output.status.success(), "the build ended with {}", output.status);
         let messages = Message::parse_stream(output.stdout.as_slice()).collect::<Result<Vec<_>, _>>()?;
