@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zv_stack::death::{DeathRecord, Evidence, Summary};
@@ -54,6 +55,7 @@ pub(super) async fn capture(
         record.summary.exit.oom |= exit.oom;
     }
     record.summary.wanted = stacks.was_asked_for(&death).await;
+    record.summary.exit.oom |= stacks.ended_for_want_of_memory(&death);
     stacks.keep(record).await;
 }
 
@@ -149,6 +151,15 @@ impl Stacks {
             }
         };
         timeout(REQUEST_PATIENCE, asked).await.unwrap_or(false)
+    }
+
+    /// Says whether the model has heard by now that this death was for want of memory: that may be told after it.
+    fn ended_for_want_of_memory(&self, death: &Death) -> bool {
+        let state = self.state();
+        let view = state.model.replica(&death.id);
+        // The event and the inspection tell of one end with slightly different times.
+        let is_it = |at: DateTime<Utc>| (at - death.exit.at).abs() <= TimeDelta::seconds(5);
+        view.and_then(|view| view.exit).is_some_and(|exit| exit.oom && is_it(exit.at))
     }
 
     async fn keep(&self, record: DeathRecord) {

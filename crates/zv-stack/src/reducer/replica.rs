@@ -152,6 +152,8 @@ impl Tracked {
                         (Some(new), None) => Some(Exit { code: None, ..new }),
                         (_, old) => old.cloned(),
                     };
+                } else if let Some(exit) = &mut details.exit {
+                    exit.oom |= self.oom;
                 }
             }
             None => {
@@ -178,6 +180,11 @@ impl Tracked {
             EventKind::Died { code } => self.died(at, code, &mut noted),
             EventKind::OutOfMemory => {
                 self.oom = true;
+                // Engines tell of it after the death at times, and then never mark the exit themselves.
+                let is_up = self.seen.state.is_up();
+                if let Some(exit) = self.details().exit.as_mut().filter(|_| !is_up) {
+                    exit.oom = true;
+                }
                 let text = "the kernel killed a process in it for want of memory".to_owned();
                 noted.happenings.push(self.happening(at, HappeningKind::OutOfMemory, text));
             }

@@ -145,6 +145,16 @@ fn a_death_is_told_once_with_its_code() {
 }
 
 #[test]
+fn want_of_memory_that_is_told_after_the_death_still_marks_it() {
+    let mut model = model(vec![replica("api", 1)]);
+    model.apply(at(5), event("api-1", 5, EventKind::Died { code: Some(137) }));
+    model.apply(at(5), event("api-1", 5, EventKind::OutOfMemory));
+    model.apply(at(5), Input::Seen(Box::new(exited(replica("api", 1), 137, at(5)))));
+    let exit = model.replica(&id("api-1")).unwrap().exit.unwrap();
+    assert!(exit.oom, "an inspection that does not know takes nothing back");
+}
+
+#[test]
 fn a_list_that_lags_behind_the_kernel_does_not_revive() {
     let mut model = model(vec![replica("api", 1)]);
     model.apply(at(10), Input::ProcessEnded { id: id("api-1"), pid: 101 });

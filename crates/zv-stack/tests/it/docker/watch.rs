@@ -58,7 +58,13 @@ async fn a_container_that_eats_its_memory_is_marked() {
     let mut view = View::of(&lab.runtime());
     let id = lab.run("eater", &["-m", "24m", "--memory-swap", "24m"], &["oom"]).await;
     let exit = view.details(&id, State::Exited).await.details.unwrap().exit.unwrap();
-    assert_eq!((exit.code, exit.oom), (Some(137), true));
+    assert_eq!(exit.code, Some(137));
+    // An engine that hears of the want of memory after the end marks no exit; its event comes all the same.
+    view.until("the mark or the event", |view| {
+        let exit = view.replicas.get(&id).and_then(|seen| seen.details.as_ref()?.exit.as_ref());
+        exit.is_some_and(|exit| exit.oom) || view.events(&id).contains(&EventKind::OutOfMemory)
+    })
+    .await;
 }
 
 #[tokio::test]
