@@ -261,7 +261,7 @@ fn listen_options(config: &Config) -> ListenOptions {
 }
 
 /// Returns who this host is. A host without an id of its own gets one that the store keeps.
-pub(crate) fn host(config: &Config) -> Host {
+fn host(config: &Config) -> Host {
     let kept = || {
         std::fs::create_dir_all(&config.store.path).and_then(|()| keep_host_id(&config.store.path)).unwrap_or_else(
             |error| {

@@ -8,8 +8,9 @@ use anyhow::Result;
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zv_api::Host;
 
-use crate::agent::{Surroundings, host, runtime};
+use crate::agent::{Surroundings, runtime};
 use crate::config::Config;
 use crate::http::in_process::{self, Dialler};
 use crate::http::{Face, Readiness, Rights, SharedRights};
@@ -33,7 +34,11 @@ impl Embedded {
     pub fn start(config: &Config, surroundings: &Surroundings) -> Result<Self> {
         let closing = CancellationToken::new();
         let stacks = Stacks::new(Settings {
-            host: host(config),
+            // A look keeps nothing on disk, an id of the host neither.
+            host: Host {
+                id: config.global.host_id.clone().unwrap_or_else(|| config.global.host_name.clone()),
+                name: config.global.host_name.clone(),
+            },
             runtime: runtime(config, surroundings)?,
             store: None,
             death_limits: config.store.deaths.limits(),

@@ -24,13 +24,13 @@ impl LogControl {
     /// Changes the level from the next line on.
     pub fn set_level(&self, level: LogLevel) {
         // The subscriber lives as long as the process.
-        let _ = self.0.reload(filter(level));
+        let _ = self.0.reload(LevelFilter::from(level));
     }
 }
 
 /// Starts logging for this process. To be called once.
 pub fn start(log: Log) -> Result<LogControl, TryInitError> {
-    let (level, handle) = reload::Layer::new(filter(log.level));
+    let (level, handle) = reload::Layer::new(LevelFilter::from(log.level));
     let lines = format::layer().with_writer(io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(level);
     match log.format {
@@ -41,14 +41,4 @@ pub fn start(log: Log) -> Result<LogControl, TryInitError> {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
     }
     Ok(LogControl(handle))
-}
-
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    }
 }
