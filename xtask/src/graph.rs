@@ -9,11 +9,15 @@ use crate::command::root;
 
 /// Each package with the packages of the workspace it may use, in what it ships.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("zv-model", &[]),
     ("zv-stack", &[]),
-    ("zv-api", &[]),
+    ("zv-api", &["zv-model"]),
     ("zv-probe", &[]),
-    ("zv-agent", &["zv-api", "zv-stack"]),
-    ("zv", &["main-server", "zv-agent", "zv-api", "zv-probe", "zv-stack"]),
+    ("zv-wire", &["zv-model"]),
+    ("zv-store", &["zv-model"]),
+    ("zv-promql", &["zv-model"]),
+    ("zv-agent", &["zv-api", "zv-model", "zv-probe", "zv-promql", "zv-stack", "zv-store", "zv-wire"]),
+    ("zv", &["main-server", "zv-agent", "zv-api", "zv-model", "zv-probe", "zv-promql", "zv-stack", "zv-wire"]),
     ("zv-kit", &[]),
     ("main-server", &["zv-kit"]),
     ("xtask", &[]),
