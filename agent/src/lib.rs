@@ -2,10 +2,13 @@
 
 pub mod agent;
 pub mod clock;
+pub mod collect;
 pub mod config;
 pub mod embedded;
 pub mod http;
 pub mod logging;
+pub mod metrics;
+pub mod probes;
 pub mod process;
 mod reload;
 pub mod stacks;

@@ -34,6 +34,7 @@ pub(crate) fn replica(name: &str, number: u32) -> Replica {
         started_at: Some(ago(10_800)),
         exit: None,
         restarts: 0,
+        usage: None,
         health: Health { verdict: "healthy".into(), ..Health::default() },
         labels: BTreeMap::new(),
     }
@@ -52,6 +53,8 @@ pub(crate) fn service(stack: &str, name: &str, replicas: Vec<Replica>) -> Servic
         running: up,
         healthy: up,
         depends_on: Vec::new(),
+        restarts: replicas.iter().map(|replica| replica.restarts).sum(),
+        usage: None,
         replicas,
     }
 }

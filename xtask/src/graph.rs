@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("zv-store", &["zv-model"]),
     ("zv-promql", &["zv-model"]),
     ("zv-agent", &["zv-api", "zv-model", "zv-probe", "zv-promql", "zv-stack", "zv-store", "zv-wire"]),
-    ("zv", &["main-server", "zv-agent", "zv-api", "zv-model", "zv-probe", "zv-promql", "zv-stack", "zv-wire"]),
+    (
+        "zv",
+        &["main-server", "zv-agent", "zv-api", "zv-model", "zv-probe", "zv-promql", "zv-stack", "zv-wire"],
+    ),
     ("zv-kit", &[]),
     ("main-server", &["zv-kit"]),
     ("xtask", &[]),

@@ -42,6 +42,8 @@ pub(super) fn service(view: &ServiceView<'_>) -> api::Service {
         running: view.running,
         healthy: view.healthy,
         depends_on: view.depends_on.iter().map(ToString::to_string).collect(),
+        restarts: view.replicas.iter().map(|replica| replica.restarts).sum(),
+        usage: None,
         replicas: view.replicas.iter().map(replica).collect(),
     }
 }
@@ -66,6 +68,7 @@ fn replica(view: &ReplicaView<'_>) -> api::Replica {
         started_at: view.started_at,
         exit: view.exit.map(exit),
         restarts: view.restarts,
+        usage: None,
         health: api::Health {
             verdict: view.verdict.map_or_else(|| "unknown".to_owned(), |verdict| word(&verdict)),
             failing_streak: view.health.map_or(0, |health| health.failing_streak),

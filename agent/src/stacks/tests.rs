@@ -43,6 +43,7 @@ fn replica(service: &str, number: u32) -> Seen {
         depends_on: Vec::new(),
         labels: BTreeMap::new(),
         ports: vec!["80/tcp".into()],
+        addresses: vec![],
         details: Some(Details {
             pid: Some(4_000_000 + number),
             started_at: at,

@@ -226,7 +226,10 @@ async fn follow(client: &Client, tally: &mut Tally, quiet: bool, console: &mut C
                     }
                 }
                 What::Service { service } => tally.pids.extend(service.replicas.iter().filter_map(|r| r.pid)),
-                What::ServiceGone { .. } | What::Runtime { .. } => {}
+                What::ServiceGone { .. }
+                | What::Runtime { .. }
+                | What::Probe { .. }
+                | What::ProbeGone { .. } => {}
             },
         }
     }

@@ -214,6 +214,8 @@ fn service(stack: &str, name: &str, replicas: &[&str]) -> Service {
         running: count,
         healthy: count,
         depends_on: Vec::new(),
+        restarts: 0,
+        usage: None,
         replicas: replicas.iter().map(|name| replica(name)).collect(),
     }
 }
@@ -236,6 +238,7 @@ fn replica(name: &str) -> Replica {
         started_at: None,
         exit: None,
         restarts: 0,
+        usage: None,
         health: Health { verdict: "healthy".into(), ..Health::default() },
         labels: std::collections::BTreeMap::new(),
     }

@@ -57,6 +57,12 @@ pub struct Service {
     /// Healthy, or up without a health check.
     pub healthy: u32,
     pub depends_on: Vec<String>,
+    /// Of all replicas.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What its replicas use together; absent while none is measured.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     pub replicas: Vec<Replica>,
 }
 
@@ -82,6 +88,9 @@ pub struct Replica {
     pub started_at: Option<DateTime<Utc>>,
     pub exit: Option<Exit>,
     pub restarts: u32,
+    /// Absent while it does not run, or cannot be measured.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     pub health: Health,
     pub labels: BTreeMap<String, String>,
 }
@@ -137,6 +146,13 @@ pub enum What {
     },
     Happened {
         happening: Happening,
+    },
+    /// A probe is new, or what stands of it changed; it comes with its last result only.
+    Probe {
+        probe: Probe,
+    },
+    ProbeGone {
+        id: String,
     },
 }
 
@@ -271,6 +287,128 @@ pub struct Stats {
     pub network_receive_bytes: Option<u64>,
     pub network_transmit_bytes: Option<u64>,
     pub processes: Option<u32>,
+}
+
+/// What a replica, or all of a service, uses now. Rates are of the time since the measurement before; what could not be
+/// measured is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    pub at: DateTime<Utc>,
+    /// Processors' worth of time: 1.0 is one processor in full use.
+    pub cpu_cores: Option<f64>,
+    /// The quota; absent where there is none.
+    pub cpu_limit_cores: Option<f64>,
+    /// The part of the time in which the quota was used up, from 0 to 1.
+    pub cpu_throttled: Option<f64>,
+    /// Without the page cache that can be dropped.
+    pub memory_bytes: Option<u64>,
+    /// The limit; absent where there is none.
+    pub memory_limit_bytes: Option<u64>,
+    pub network_receive_bytes_per_second: Option<f64>,
+    pub network_transmit_bytes_per_second: Option<f64>,
+    pub read_bytes_per_second: Option<f64>,
+    pub written_bytes_per_second: Option<f64>,
+    pub processes: Option<u64>,
+}
+
+/// An event named `stats` on `GET /events?stats=recorded` (each time the agent measures for the record) or
+/// `GET /events?stats=live` (every second, for as long as somebody follows). It has no number and is not repeated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatsMessage {
+    pub at: DateTime<Utc>,
+    /// The running replicas by id.
+    pub replicas: BTreeMap<String, Usage>,
+    pub host: Option<HostUsage>,
+}
+
+/// What the host uses now; part of `GET /host` and of `stats` events. What could not be read is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HostUsage {
+    pub at: DateTime<Utc>,
+    pub cpu_cores: Option<f64>,
+    /// The processors there are.
+    pub cpus: Option<u32>,
+    pub load1: Option<f64>,
+    pub load5: Option<f64>,
+    pub load15: Option<f64>,
+    pub memory_bytes: Option<u64>,
+    pub memory_total_bytes: Option<u64>,
+    pub swap_bytes: Option<u64>,
+    pub swap_total_bytes: Option<u64>,
+    pub network_receive_bytes_per_second: Option<f64>,
+    pub network_transmit_bytes_per_second: Option<f64>,
+    pub read_bytes_per_second: Option<f64>,
+    pub written_bytes_per_second: Option<f64>,
+    pub filesystems: Vec<Filesystem>,
+    pub booted_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    pub mount: String,
+    pub device: String,
+    pub kind: String,
+    pub size_bytes: u64,
+    /// What a user other than root can still write.
+    pub available_bytes: u64,
+}
+
+/// `GET /host`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostReport {
+    pub host: Host,
+    /// Absent until the first measurement, and where nothing of the host can be seen.
+    pub usage: Option<HostUsage>,
+    pub kernel: Option<String>,
+}
+
+/// `GET /probes`: every probe with its last results. `GET /probes/{id}`: one of them with all that are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probes {
+    pub host: Host,
+    pub probes: Vec<Probe>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Unique on the host, and fit for a path.
+    pub id: String,
+    pub name: String,
+    /// `http`, `tcp`, `tls`, `dns`, `redis`, `postgres`, `mysql`, `exec`.
+    pub kind: String,
+    /// What is asked, without secrets.
+    pub target: String,
+    /// Where it comes from a label: the replica it belongs to.
+    pub stack: Option<String>,
+    pub service: Option<String>,
+    pub replica: Option<String>,
+    /// What stands, once enough results agree: `up`, `degraded`, `unknown`, `down`.
+    pub verdict: String,
+    pub since: Option<DateTime<Utc>>,
+    /// Why it is not up, or what is worth knowing where it is.
+    pub reason: String,
+    pub interval_seconds: f64,
+    /// `2 of 3`.
+    pub confirm: String,
+    /// How many results there were, by verdict.
+    pub results: BTreeMap<String, u64>,
+    /// Newest last.
+    pub history: Vec<ProbeResult>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    pub at: DateTime<Utc>,
+    pub verdict: String,
+    pub reason: String,
+    pub duration_seconds: f64,
+    /// `resolve`, `connect`, `tls`, `processing`, `transfer`, in seconds; those that were entered.
+    pub phases: BTreeMap<String, f64>,
+    pub http_status: Option<u16>,
+    /// When the first certificate of the chain to end does so.
+    pub certificate_ends: Option<DateTime<Utc>>,
+    /// What was answered, cut; only where it is not up.
+    pub output: Option<String>,
 }
 
 /// `GET /happenings?limit=`: the last things that happened, oldest first.

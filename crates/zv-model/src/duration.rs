@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "5", "m", "1m1h", "1m1m", "1.5h", "-1m", "1 m", "1M", "300y", "99999999999999999999s"] {
+        for text in
+            ["", "5", "m", "1m1h", "1m1m", "1.5h", "-1m", "1 m", "1M", "300y", "99999999999999999999s"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

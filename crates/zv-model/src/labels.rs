@@ -232,9 +232,13 @@ mod tests {
 
     #[test]
     fn names_without_quotes() {
-        for (text, metric, label) in
-            [("up", true, true), ("a:b", true, false), ("1a", false, false), ("", false, false), ("é", false, false)]
-        {
+        for (text, metric, label) in [
+            ("up", true, true),
+            ("a:b", true, false),
+            ("1a", false, false),
+            ("", false, false),
+            ("é", false, false),
+        ] {
             assert_eq!((is_plain_metric_name(text), is_plain_label_name(text)), (metric, label), "{text}");
         }
     }

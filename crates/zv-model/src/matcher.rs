@@ -57,12 +57,19 @@ enum Test {
     Anything,
     /// Whatever the value is, but there must be one.
     Something,
-    Pattern { prefix: Box<str>, regex: Regex },
+    Pattern {
+        prefix: Box<str>,
+        regex: Regex,
+    },
 }
 
 impl Matcher {
     /// Returns the matcher; fails where a pattern is needed and `value` is none.
-    pub fn new(name: impl Into<Arc<str>>, op: MatchOp, value: impl Into<Arc<str>>) -> Result<Self, MatcherError> {
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        op: MatchOp,
+        value: impl Into<Arc<str>>,
+    ) -> Result<Self, MatcherError> {
         let value = value.into();
         let test = match op {
             MatchOp::Equal | MatchOp::NotEqual => Test::Text,

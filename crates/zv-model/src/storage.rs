@@ -17,11 +17,8 @@ pub struct TimeRange {
 pub trait Queryable {
     /// Returns the series that every matcher accepts and that may have samples in `range`, in the order of their labels.
     /// A matcher that accepts the empty text also accepts series without that label.
-    fn select<'a>(
-        &'a self,
-        range: TimeRange,
-        matchers: &[Matcher],
-    ) -> Result<Vec<Selected<'a>>, SelectError>;
+    fn select<'a>(&'a self, range: TimeRange, matchers: &[Matcher])
+    -> Result<Vec<Selected<'a>>, SelectError>;
 }
 
 /// One series and its samples.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -163,6 +164,8 @@ pub struct Seen {
     pub labels: BTreeMap<String, String>,
     /// `HOST:PORT->PORT/PROTO` as published, or where a process listens.
     pub ports: Vec<String>,
+    /// Where it can be reached from this host, one for each network; the loopback for a process.
+    pub addresses: Vec<IpAddr>,
     pub details: Option<Details>,
 }
 

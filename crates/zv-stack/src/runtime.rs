@@ -12,7 +12,7 @@ use crate::local::LocalRuntime;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
 use crate::reducer::Memory;
-use crate::stats::Stats;
+use crate::stats::{Measurement, Meters, Stats};
 
 /// What runs replicas.
 #[derive(Debug, Clone)]
@@ -86,6 +86,19 @@ impl Runtime {
             Runtime::Docker(docker) => docker.logs(id, range),
             Runtime::Local(local) => local.logs(id, range),
         }
+    }
+
+    /// Returns what measures its replicas without asking it.
+    pub fn meters(&self) -> Meters {
+        match self {
+            Runtime::Docker(_) => Meters::of_groups(),
+            Runtime::Local(_) => Meters::of_trees(),
+        }
+    }
+
+    /// Measures one replica once, by asking for it: for those that [`Meters`] cannot see.
+    pub async fn measure(&self, id: &ReplicaId) -> Option<Measurement> {
+        self.stats(id).await.as_ref().map(Measurement::from)
     }
 
     /// Measures a container through its own control group, without a word to the engine; `pid` is its first process.

@@ -4,6 +4,8 @@
 //! microseconds (a process tree: up to milliseconds on a host with thousands of processes); call them where that is fine.
 
 pub mod cgroup;
+mod measurement;
+mod meters;
 pub mod proc;
 
 use std::fs::File;
@@ -11,6 +13,8 @@ use std::io::Read;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+pub use measurement::{Cpu, Device, Flow, Interface, Measurement, Memory, Pressure, Stall, Tasks};
+pub use meters::{Meters, Round, Running};
 use serde::{Deserialize, Serialize};
 
 /// One measurement. What could not be read is absent, never zero.

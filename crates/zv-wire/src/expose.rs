@@ -232,7 +232,11 @@ mod tests {
         let mut sizes = out.family("size_bytes", MetricKind::Histogram, "Sizes.");
         sizes.part("_bucket", &web, &[("le", "+Inf")], f64::INFINITY);
         out.family("failcnt", MetricKind::Counter, "Failures.").sample(&web, &[], f64::NAN);
-        out.family("build_info", MetricKind::Info, "Build.").sample(&LabelText::default(), &[("v", "1")], 1.0);
+        out.family("build_info", MetricKind::Info, "Build.").sample(
+            &LabelText::default(),
+            &[("v", "1")],
+            1.0,
+        );
         out.finish()
     }
 

@@ -246,6 +246,8 @@ pub(crate) fn service(name: &str, status: &str, reason: Option<&str>) -> Service
         running: 2,
         healthy: if status == "ok" { 2 } else { 1 },
         depends_on: Vec::new(),
+        restarts: 0,
+        usage: None,
         replicas: Vec::new(),
     }
 }

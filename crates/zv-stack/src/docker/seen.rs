@@ -1,11 +1,13 @@
 //! Turns the engine's words into the domain's: a list's entry, an inspection, an event's attributes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, HealthStatusEnum, PortMap, PortSummary, RestartPolicyNameEnum,
+    ContainerSummaryStateEnum, EndpointSettings, HealthStatusEnum, PortMap, PortSummary,
+    RestartPolicyNameEnum,
 };
 use chrono::{DateTime, Utc};
 
@@ -74,6 +76,11 @@ pub(super) fn from_summary(summary: &ContainerSummary) -> Option<Seen> {
         depends_on: place.depends_on,
         labels: place.labels,
         ports: sorted(summary.ports.iter().flatten().filter_map(listed_port).collect()),
+        addresses: summary
+            .network_settings
+            .as_ref()
+            .map(|settings| addresses(settings.networks.as_ref()))
+            .unwrap_or_default(),
         details: None,
     })
 }
@@ -104,6 +111,11 @@ pub(super) fn from_inspect(inspect: &ContainerInspectResponse) -> Option<Seen> {
         depends_on: place.depends_on,
         labels: place.labels,
         ports: sorted(ports.map(inspected_ports).unwrap_or_default()),
+        addresses: inspect
+            .network_settings
+            .as_ref()
+            .map(|settings| addresses(settings.networks.as_ref()))
+            .unwrap_or_default(),
         details: Some(details),
     })
 }
@@ -132,6 +144,7 @@ pub(super) fn from_event(
         depends_on: place.depends_on,
         labels: place.labels,
         ports: Vec::new(),
+        addresses: Vec::new(),
         details: None,
     }
 }
@@ -249,6 +262,13 @@ pub(super) fn verdict(word: &str) -> Verdict {
         "starting" => Verdict::Starting,
         _ => Verdict::None,
     }
+}
+
+/// Reads the addresses by the names of their networks, so that the first is always the same.
+fn addresses(networks: Option<&HashMap<String, EndpointSettings>>) -> Vec<IpAddr> {
+    let mut named: Vec<(&String, &EndpointSettings)> = networks.into_iter().flatten().collect();
+    named.sort_by_key(|(name, _)| *name);
+    named.iter().filter_map(|(_, network)| network.ip_address.as_deref()?.parse().ok()).collect()
 }
 
 fn listed_port(port: &PortSummary) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -181,6 +182,7 @@ impl Shared {
             depends_on: spec.depends_on.clone(),
             labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
             ports: facts.port.map(|port| format!("127.0.0.1:{port}")).into_iter().collect(),
+            addresses: vec![Ipv4Addr::LOCALHOST.into()],
             details: Some(Details {
                 pid: facts.pid,
                 started_at: facts.started_at,

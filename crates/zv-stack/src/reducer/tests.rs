@@ -50,6 +50,7 @@ fn replica(service: &str, number: u32) -> Seen {
         depends_on: Vec::new(),
         labels: BTreeMap::new(),
         ports: vec!["127.0.0.1:8080->80/tcp".into()],
+        addresses: vec![],
         details: Some(details(100 + number)),
     }
 }

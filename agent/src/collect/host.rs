@@ -1,0 +1,1 @@
+//! Measures the host, as node_exporter does.

@@ -1,0 +1,1 @@
+//! The host's metrics, by node_exporter's names.

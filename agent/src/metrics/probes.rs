@@ -1,0 +1,1 @@
+//! The probes' metrics, by blackbox_exporter's names.

@@ -1,0 +1,1 @@
+//! Probes on a schedule: those of the configuration, and those that labels of replicas ask for.
