@@ -1,6 +1,7 @@
 //! The agent under measurement, as a process of its own.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,38 @@ pub(super) struct Agent {
     folder: TempDir,
 }
 
+/// What an agent has to do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Setup<'a> {
+    /// `unix:///PATH`.
+    pub(super) engine: &'a str,
+    /// The projects it watches; all where empty.
+    pub(super) projects: Vec<String>,
+    /// The addresses it probes, every so many seconds.
+    pub(super) probes: Vec<SocketAddr>,
+    pub(super) every_seconds: u32,
+    pub(super) timeout_seconds: u32,
+}
+
+impl Setup<'_> {
+    fn config(&self, socket: &Path) -> String {
+        let projects = self.projects.join(", ");
+        let mut text = format!(
+            "stack: {{ runtime: docker, project: [{projects}] }}\napi: {{ unix: \"{}\" }}\nprobes:\n",
+            socket.display()
+        );
+        for (number, address) in self.probes.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "  - {{ name: web-{number}, http: \"http://{address}/{number}\", every: {}s, timeout: {}s }}",
+                self.every_seconds, self.timeout_seconds
+            );
+        }
+        if self.probes.is_empty() { text.replace("probes:\n", "") } else { text }
+    }
+}
+
 /// What a look at everything costs.
 #[derive(Debug)]
 pub(super) struct Snapshots {
@@ -45,13 +78,12 @@ pub(super) struct Snapshots {
 
 impl Agent {
     /// Starts it with nothing kept from before.
-    pub(super) fn start(program: &Path, engine: &str) -> Result<Self> {
+    pub(super) fn start(program: &Path, setup: &Setup<'_>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join(CONFIG);
         // Another agent on this host may have taken the default socket.
         let socket = folder.path().join("zv.sock");
-        let text = format!("stack: {{ runtime: docker }}\napi: {{ unix: \"{}\" }}\n", socket.display());
-        std::fs::write(&config, text)?;
+        std::fs::write(&config, setup.config(&socket))?;
         let log = File::create(folder.path().join("log"))?;
         let address = free_address()?;
         let began = Instant::now();
@@ -61,7 +93,7 @@ impl Agent {
             .args(["--listen", &address.to_string()])
             .arg("--store")
             .arg(folder.path().join("store"))
-            .env("DOCKER_HOST", engine)
+            .env("DOCKER_HOST", setup.engine)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -75,6 +107,10 @@ impl Agent {
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(super) fn url(&self) -> String {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HealthConfig};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 4;
 /// Longer than any request takes on a busy machine, in seconds.
 const TIMEOUT: u64 = 120;
 const REPLICAS_PER_SERVICE: usize = 5;
-const SERVICES_PER_PROJECT: usize = 12;
+const SERVICES_PER_PROJECT: usize = 10;
 /// One container of so many has a health check.
 const ONE_HEALTH_CHECK_IN: usize = 20;
 const HEALTH_CHECK_EVERY_NS: i64 = 30_000_000_000;
@@ -209,10 +209,22 @@ impl Engine {
     }
 }
 
+/// Names the project of a container.
+fn project(index: usize) -> String {
+    format!("bench-{}", index / (REPLICAS_PER_SERVICE * SERVICES_PER_PROJECT) + 1)
+}
+
+/// Names the projects of the first `count` containers; they may hold a few more.
+pub(super) fn projects(count: usize) -> Vec<String> {
+    let mut names: Vec<String> = (0..count).map(project).collect();
+    names.dedup();
+    names
+}
+
 /// Describes a container like those that Compose makes.
 fn description(index: usize) -> (String, ContainerCreateBody) {
     let service = index / REPLICAS_PER_SERVICE;
-    let project = format!("bench-{}", service / SERVICES_PER_PROJECT + 1);
+    let project = project(index);
     let service = format!("service-{}", service % SERVICES_PER_PROJECT + 1);
     let number = (index % REPLICAS_PER_SERVICE + 1).to_string();
     let name = format!("{project}-{service}-{number}");
@@ -238,7 +250,6 @@ fn description(index: usize) -> (String, ContainerCreateBody) {
         cmd: Some(vec!["sleep".into()]),
         labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
         healthcheck: index.is_multiple_of(ONE_HEALTH_CHECK_IN).then_some(health),
-        host_config: Some(HostConfig { network_mode: Some("none".into()), ..HostConfig::default() }),
         ..ContainerCreateBody::default()
     };
     (name, body)
@@ -249,11 +260,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_hundred_containers_are_five_projects_of_twelve_services() {
+    fn three_hundred_containers_are_six_projects_of_ten_services() {
         let all: Vec<_> = (0..300).map(description).collect();
         let names: HashSet<_> = all.iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), 300);
-        assert_eq!(all[299].0, "bench-5-service-12-5");
+        assert_eq!(all[299].0, "bench-6-service-10-5");
+        assert_eq!(projects(100), ["bench-1", "bench-2"]);
         assert_eq!(all.iter().filter(|(_, body)| body.healthcheck.is_some()).count(), 15);
     }
 }

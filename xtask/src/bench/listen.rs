@@ -59,13 +59,24 @@ impl Listener {
     }
 }
 
-/// Fetches a page of known length and returns it.
+/// Fetches a page whose length the head tells, or whose end the connection's is.
 pub(super) async fn fetch<S>(socket: S, path: &str) -> Result<Vec<u8>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
+    let (head, mut reader) = ask_for_head(socket, path).await?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
     let mut body = Vec::new();
-    ask(socket, path).await?.read_to_end(&mut body).await?;
+    match length {
+        Some(length) => {
+            body.resize(length, 0);
+            reader.read_exact(&mut body).await?;
+        }
+        None => drop(reader.read_to_end(&mut body).await?),
+    }
     Ok(body)
 }
 
@@ -84,8 +95,15 @@ async fn chunk(reader: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Vec<u8
     Ok(Some(chunk))
 }
 
+async fn ask<S>(socket: S, path: &str) -> Result<BufReader<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Ok(ask_for_head(socket, path).await?.1)
+}
+
 /// Sends the request and reads the head of the answer.
-async fn ask<S>(mut socket: S, path: &str) -> Result<BufReader<S>>
+async fn ask_for_head<S>(mut socket: S, path: &str) -> Result<(String, BufReader<S>)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -98,7 +116,7 @@ where
     }
     let status = head.lines().next().unwrap_or_default();
     ensure!(status.contains(" 200 "), "GET {path} was answered with {status}");
-    Ok(reader)
+    Ok((head, reader))
 }
 
 #[cfg(test)]

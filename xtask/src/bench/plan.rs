@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// A long watch is one of the agent: everything else has said what it has to say sooner.
+const LONGEST_BESIDE: Duration = Duration::from_secs(150);
+const LONGEST_STEP: Duration = Duration::from_secs(60);
+
 /// The arguments, with their defaults.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
@@ -53,12 +57,12 @@ impl Plan {
 
     /// How long what it is compared with is watched.
     pub(super) fn half_window(&self) -> Duration {
-        self.window() / 2
+        (self.window() / 2).min(LONGEST_BESIDE)
     }
 
     /// How long it is watched at each step before.
     pub(super) fn short_window(&self) -> Duration {
-        self.window() / 5
+        (self.window() / 5).min(LONGEST_STEP)
     }
 }
 

@@ -11,13 +11,33 @@ use super::commands::Commands;
 use super::engine::Place;
 use super::figures::Series;
 use super::latency::Latency;
+use super::scrape::Scrapes;
 use super::window::Usage;
 use crate::command::root;
 use crate::say;
 
+/// The steps of a curve.
+const CURVE: usize = 6;
 const FILE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- bench agent: begin, written by `cargo xtask bench agent --write` -->\n";
-const END: &str = "<!-- bench agent: end -->\n";
+
+/// Where the figures of one benchmark stand in the page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marks(&'static str);
+
+/// Of `bench agent`.
+pub(super) const AGENT: Marks = Marks("agent");
+/// Of `bench probe`.
+pub(super) const PROBE: Marks = Marks("probe");
+
+impl Marks {
+    fn begin(self) -> String {
+        format!("<!-- bench {0}: begin, written by `cargo xtask bench {0} --write` -->\n", self.0)
+    }
+
+    fn end(self) -> String {
+        format!("<!-- bench {}: end -->\n", self.0)
+    }
+}
 
 /// Everything that was measured.
 #[derive(Debug)]
@@ -25,10 +45,13 @@ pub(super) struct Report {
     pub(super) place: Place,
     /// The idle agent, step by step.
     pub(super) idle: Vec<Idle>,
+    /// Two agents at the same time, for longer: one that watches some of the containers, and one that watches all.
+    pub(super) long: Vec<Idle>,
     /// The agent beside the docker commands.
     pub(super) beside: Vec<Usage>,
     /// The engine alone, with the agent, and with the docker commands too.
     pub(super) engines: [Usage; 3],
+    pub(super) scrapes: Scrapes,
     pub(super) snapshots: Snapshots,
     pub(super) commands: Commands,
     pub(super) latency: Latency,
@@ -46,12 +69,13 @@ pub(super) struct Idle {
 
 impl Report {
     pub(super) fn markdown(&self) -> String {
-        let containers = self.idle.last().map_or(0, |idle| idle.containers);
+        let containers = self.long.last().map_or(0, |idle| idle.containers);
         let Place { date, kernel, engine, cores } = &self.place;
         let mut text =
             format!("Measured on {date}: Linux {kernel}, Docker engine {engine}, {cores} cores.\n");
         for part in [
-            self.idle_table(),
+            self.idle_tables(),
+            self.curve_table(),
             self.peer_table(containers),
             self.engine_table(containers),
             self.latency_table(containers),
@@ -64,31 +88,39 @@ impl Report {
         text
     }
 
-    fn idle_table(&self) -> String {
-        let mut text = "The idle agent (MiB: min / median / max):\n\n".to_owned();
-        text.push_str("| containers | RSS | of it anonymous | of it file | peak RSS | CPU, % of a core | per container | CPU s / s watched | threads | open files | start → complete |\n");
-        text.push_str("|---:|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
-        for Idle { containers, complete, usage } in &self.idle {
-            let each = match *containers {
-                0 => "–".to_owned(),
-                count => format!("{:.4}", usage.cpu_percent() / count as f64),
+    fn idle_tables(&self) -> String {
+        let mut text =
+            "A fresh agent with 50 probes every 10 s, step by step (MiB: min / median / max):\n\n".to_owned();
+        text.push_str(&idle_table(&self.idle));
+        let minutes = self.long.first().map_or(0.0, |idle| idle.usage.seconds / 60.0);
+        let _ = write!(
+            text,
+            "\nThe same for {minutes:.0} minutes, two agents at once, the one of all containers scraped every 15 s:\n\n"
+        );
+        text.push_str(&idle_table(&self.long));
+        text
+    }
+
+    /// Shows how memory grows: ten looks, evenly spread.
+    fn curve_table(&self) -> String {
+        let mut text = "RSS / anonymous (MiB) in the course of that time:\n\n| containers |".to_owned();
+        let Some(longest) = self.long.iter().map(|idle| idle.usage.curve.len()).max().filter(|len| *len > 0)
+        else {
+            return String::new();
+        };
+        let marks: Vec<usize> = (0..=CURVE).map(|mark| mark * (longest - 1) / CURVE).collect();
+        for mark in &marks {
+            let _ = write!(text, " {:.0} min |", *mark as f64 / 60.0);
+        }
+        let _ = writeln!(text, "\n|---:|{}", "---:|".repeat(marks.len()));
+        for idle in &self.long {
+            let at = |mark: &usize| {
+                let (rss, anonymous) = idle.usage.curve.get(*mark).copied().unwrap_or((f64::NAN, f64::NAN));
+                format!("{rss:.1} / {anonymous:.1}")
             };
-            row(
-                &mut text,
-                &[
-                    containers.to_string(),
-                    spread(&usage.rss),
-                    spread(&usage.anonymous),
-                    spread(&usage.file),
-                    format!("{:.1}", usage.peak),
-                    format!("{:.2}", usage.cpu_percent()),
-                    each,
-                    format!("{:.2} / {:.0}", usage.cpu_seconds, usage.seconds),
-                    format!("{:.0}", usage.threads.median()),
-                    format!("{:.0}", usage.open_files.median()),
-                    format!("{:.0} ms", complete.as_secs_f64() * 1000.0),
-                ],
-            );
+            let mut cells = vec![idle.containers.to_string()];
+            cells.extend(marks.iter().map(at));
+            row(&mut text, &cells);
         }
         text
     }
@@ -196,10 +228,18 @@ impl Report {
 
     fn remarks(&self, containers: usize) -> String {
         let Snapshots { bytes, times } = &self.snapshots;
-        let after = &self.after_events;
+        let (scrapes, after) = (&self.scrapes, &self.after_events);
         format!(
-            "A snapshot of {containers} containers is {:.0} KiB of JSON and took {:.1} ms (median of {}; max {:.1}).\n\
+            "A scrape of {containers} containers is {:.0} KiB, {} samples, and took {:.1} ms (median of {}; p95 {:.1}, max {:.1}; {} failed).\n\
+             A snapshot of {containers} containers is {:.0} KiB of JSON and took {:.1} ms (median of {}; max {:.1}).\n\
              After the kills and starts the agent's RSS was {:.1} MiB, of it {:.1} anonymous.\n",
+            scrapes.bytes as f64 / 1024.0,
+            scrapes.samples,
+            scrapes.times.median(),
+            scrapes.times.len(),
+            scrapes.times.percentile(95),
+            scrapes.times.max(),
+            scrapes.failures,
             *bytes as f64 / 1024.0,
             times.median(),
             times.len(),
@@ -210,7 +250,35 @@ impl Report {
     }
 }
 
-fn row(text: &mut String, cells: &[String]) {
+fn idle_table(steps: &[Idle]) -> String {
+    let mut text = "| containers | RSS | of it anonymous | of it file | peak RSS | CPU, % of a core | per container | CPU s / s watched | threads | open files | start → complete |\n".to_owned();
+    text.push_str("|---:|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
+    for Idle { containers, complete, usage } in steps {
+        let each = match *containers {
+            0 => "–".to_owned(),
+            count => format!("{:.4}", usage.cpu_percent() / count as f64),
+        };
+        row(
+            &mut text,
+            &[
+                containers.to_string(),
+                spread(&usage.rss),
+                spread(&usage.anonymous),
+                spread(&usage.file),
+                format!("{:.1}", usage.peak),
+                format!("{:.2}", usage.cpu_percent()),
+                each,
+                format!("{:.2} / {:.0}", usage.cpu_seconds, usage.seconds),
+                format!("{:.0}", usage.threads.median()),
+                format!("{:.0}", usage.open_files.median()),
+                format!("{:.0} ms", complete.as_secs_f64() * 1000.0),
+            ],
+        );
+    }
+    text
+}
+
+pub(super) fn row(text: &mut String, cells: &[String]) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
@@ -219,24 +287,25 @@ fn spread(series: &Series) -> String {
     format!("{:.1} / {:.1} / {:.1}", series.min(), series.median(), series.max())
 }
 
-fn ratio(of: f64, by: f64) -> String {
+pub(super) fn ratio(of: f64, by: f64) -> String {
     if by > 0.0 { format!("{:.3}", of / by) } else { "–".to_owned() }
 }
 
 /// Puts the figures between the markers of the page.
-pub(super) fn write(figures: &str) -> Result<()> {
+pub(super) fn write(marks: Marks, figures: &str) -> Result<()> {
     let path = root().join(FILE);
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
-    let page = replaced(&page, figures).with_context(|| format!("{FILE} lost its markers"))?;
+    let page = replaced(&page, marks, figures).with_context(|| format!("{FILE} lost its markers"))?;
     fs::write(&path, page).with_context(|| format!("cannot write {FILE}"))?;
     say(&format!("{FILE} was written"));
     Ok(())
 }
 
-fn replaced(page: &str, figures: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+fn replaced(page: &str, marks: Marks, figures: &str) -> Option<String> {
+    let (begin, end) = (marks.begin(), marks.end());
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{figures}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -245,17 +314,19 @@ mod tests {
 
     #[test]
     fn only_what_lies_between_the_markers_is_replaced() {
-        let page = format!("# A\n\n{BEGIN}old\n{END}\nrest\n");
-        let once = replaced(&page, "new\n").unwrap();
-        assert_eq!(once, format!("# A\n\n{BEGIN}\nnew\n\n{END}\nrest\n"));
-        assert_eq!(replaced(&once, "new\n").unwrap(), once);
-        assert_eq!(replaced("no markers", "new"), None);
+        let (begin, end) = (AGENT.begin(), AGENT.end());
+        let page = format!("# A\n\n{begin}old\n{end}\nrest\n");
+        let once = replaced(&page, AGENT, "new\n").unwrap();
+        assert_eq!(once, format!("# A\n\n{begin}\nnew\n\n{end}\nrest\n"));
+        assert_eq!(replaced(&once, AGENT, "new\n").unwrap(), once);
+        assert_eq!(replaced(&once, PROBE, "new"), None);
     }
 
     #[test]
     fn the_page_has_its_place_for_figures() {
         let page = fs::read_to_string(root().join(FILE)).unwrap();
-        assert!(replaced(&page, "").is_some());
+        assert!(replaced(&page, AGENT, "").is_some());
+        assert!(replaced(&page, PROBE, "").is_some());
     }
 
     #[test]

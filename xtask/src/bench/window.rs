@@ -38,6 +38,8 @@ pub(super) struct Usage {
     pub(super) open_files: Series,
     pub(super) cpu_seconds: f64,
     pub(super) seconds: f64,
+    /// RSS and its anonymous part, look by look.
+    pub(super) curve: Vec<(f64, f64)>,
 }
 
 impl Group {
@@ -80,6 +82,11 @@ impl Group {
             open_files: series(|look| look.open_files),
             cpu_seconds,
             seconds,
+            curve: self
+                .looks
+                .iter()
+                .map(|look| (look.status.rss / 1024.0, look.status.anonymous / 1024.0))
+                .collect(),
         }
     }
 }
