@@ -4,6 +4,7 @@ mod actions;
 mod connect;
 mod engine;
 mod evidence;
+mod log_file;
 mod logs;
 mod scale;
 mod seen;
@@ -58,6 +59,7 @@ struct Inner {
     endpoint: Endpoint,
     /// The engine as last agreed with. Never held across an await: it is only looked at and replaced.
     engine: Mutex<Option<(Arc<Engine>, Instant)>>,
+    log_files: log_file::LogFiles,
     /// One scaling at a time: two would count the same replicas.
     scaling: tokio::sync::Mutex<Templates>,
 }
@@ -70,8 +72,13 @@ impl DockerRuntime {
     pub fn new(options: DockerOptions) -> Result<Self, ActionError> {
         let endpoint =
             connect::resolve(&options).map_err(|error| ActionError::Unavailable(error.to_string()))?;
-        let inner =
-            Inner { options, endpoint, engine: Mutex::default(), scaling: tokio::sync::Mutex::default() };
+        let inner = Inner {
+            options,
+            endpoint,
+            engine: Mutex::default(),
+            log_files: log_file::LogFiles::default(),
+            scaling: tokio::sync::Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

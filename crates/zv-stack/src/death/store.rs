@@ -1,9 +1,10 @@
-//! Keeps death records on disk, bounded, the oldest first out. A disk that fails never loses the newest: they stay in
-//! memory until it works again.
+//! Keeps death records on disk, bounded: the oldest of the service that has most goes first, so that one that dies all
+//! day leaves the others theirs. A disk that fails never loses the newest: they stay in memory until it works again.
 //!
 //! One file per death: a line of JSON with the summary, a line with the whole record. Files appear complete or not at all.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{DeathRecord, Summary};
-use crate::model::ReplicaId;
+use crate::model::{ReplicaId, ServiceKey};
 
 /// The records that are kept in memory while the disk fails.
 const UNSAVED_LIMIT: usize = 20;
@@ -149,18 +150,35 @@ impl DeathStore {
     fn make_room(&mut self) -> io::Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
         let mut bytes: u64 = self.kept.iter().map(|kept| kept.bytes).sum();
-        while self.kept.len() > self.limits.records.max(1)
-            || (bytes > self.limits.bytes && self.kept.len() > 1)
-        {
-            let Some(oldest) = self.kept.pop_front() else { break };
+        loop {
+            let too_many = self.kept.len() > self.limits.records.max(1);
+            if !too_many && (bytes <= self.limits.bytes || self.kept.len() <= 1) {
+                return Ok(());
+            }
+            let greediest = if too_many {
+                greediest(&self.kept, |_| 1)
+            } else {
+                greediest(&self.kept, |kept| kept.bytes)
+            };
+            let Some(oldest) = greediest.and_then(|place| self.kept.remove(place)) else { return Ok(()) };
             bytes -= oldest.bytes;
             fs::remove_file(path_of(dir, &oldest.summary.id)).or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             })?;
         }
-        Ok(())
     }
+}
+
+/// Returns the place of the oldest record of the service whose records weigh most; of two that weigh the same, of the one
+/// with the older record.
+fn greediest(kept: &VecDeque<Kept>, weight: impl Fn(&Kept) -> u64) -> Option<usize> {
+    let mut services: BTreeMap<&ServiceKey, (u64, usize)> = BTreeMap::new();
+    for (place, one) in kept.iter().enumerate() {
+        services.entry(&one.summary.key).or_insert((0, place)).0 += weight(one);
+    }
+    let heaviest = services.into_values().max_by_key(|(weight, first)| (*weight, Reverse(*first)));
+    heaviest.map(|(_, first)| first)
 }
 
 fn path_of(dir: &Path, id: &str) -> PathBuf {
@@ -202,7 +220,7 @@ fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Exit, Health, ServiceKey};
+    use crate::model::{Exit, Health};
 
     fn record(second: i64, log: &str) -> DeathRecord {
         let at = DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap();
@@ -266,6 +284,22 @@ mod tests {
         store.set_limits(Limits { records: 100, bytes: 1 });
         store.save(record(11, "y")).unwrap();
         assert_eq!(ids(&store), [record(11, "").summary.id]);
+    }
+
+    #[test]
+    fn a_service_that_dies_all_day_leaves_the_others_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits { records: 4, bytes: u64::MAX };
+        let (mut store, _) = DeathStore::open(Some(dir.path().into()), limits);
+        for (second, service) in
+            [(0, "db"), (1, "web"), (2, "api"), (3, "api"), (4, "api"), (5, "api"), (6, "web")]
+        {
+            let mut record = record(second, "x");
+            record.summary.key = ServiceKey::new("shop", service);
+            store.save(record).unwrap();
+        }
+        let left: Vec<&str> = store.list().map(|summary| &*summary.key.service).collect();
+        assert_eq!(left, ["web", "api", "api", "db"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Inner, logs, seen};
+use super::{Inner, log_file, logs, seen};
 use crate::death::{Evidence, LOG_LINES, LastLines};
 use crate::logs::LogLine;
 use crate::model::ReplicaId;
@@ -20,8 +20,18 @@ const INSPECT_LIMIT: usize = 1024 * 1024;
 
 /// Gathers what there is; what cannot be had in time is absent.
 pub(super) async fn gather(inner: &std::sync::Arc<Inner>, id: &ReplicaId) -> Evidence {
-    let (inspect, logs) =
+    // Opened before anything else: a container that is killed by its removal has a log for some milliseconds more.
+    let log_file = inner.log_files.take(id);
+    let (inspect, mut logs) =
         tokio::join!(inspect(inner, id), last_lines(std::sync::Arc::clone(inner), id.clone()));
+    if let (true, Some(file)) = (logs.is_empty(), log_file) {
+        let id = id.clone();
+        let reading = tokio::task::spawn_blocking(move || log_file::last_lines(file, &id));
+        logs = timeout_at(Instant::now() + LIMIT, reading)
+            .await
+            .map(Result::unwrap_or_default)
+            .unwrap_or_default();
+    }
     let Some(mut inspect) = inspect else { return Evidence { logs, ..Evidence::default() } };
     let typed: Option<ContainerInspectResponse> = serde_json::from_value(inspect.clone()).ok();
     let details = typed.as_ref().map(seen::details);

@@ -19,7 +19,7 @@ use super::known::{Known, Listing};
 use super::{Closed, Watcher};
 use crate::compose::label;
 use crate::docker::engine::{ANSWER_TIMEOUT, ApiError, Engine, within};
-use crate::docker::seen;
+use crate::docker::{Inner, seen};
 use crate::input::{Event, EventKind, Input};
 use crate::model::{ReplicaId, Seen, State};
 
@@ -100,7 +100,8 @@ impl<'w> Session<'w> {
     async fn turn(&mut self, events: &mut Events) -> Result<Turn, Closed> {
         let now = Instant::now();
         while let Some(id) = self.inspections.start(now) {
-            self.answers.push(Box::pin(inspect(Arc::clone(&self.engine), id)));
+            let inner = Arc::clone(&self.watcher.inner);
+            self.answers.push(Box::pin(inspect(inner, Arc::clone(&self.engine), id)));
         }
         let due = self.inspections.next();
         tokio::select! {
@@ -323,8 +324,14 @@ async fn list(engine: Arc<Engine>, began: u64, history: Option<Began>) -> Listed
     (began, listed, history)
 }
 
-async fn inspect(engine: Arc<Engine>, id: ReplicaId) -> Inspected {
+async fn inspect(inner: Arc<Inner>, engine: Arc<Engine>, id: ReplicaId) -> Inspected {
     let asking = engine.docker.inspect_container(id.as_str(), None::<InspectContainerOptions>);
-    let answer = within(ANSWER_TIMEOUT, asking).await;
-    (id, answer.map(|inspected| seen::from_inspect(&inspected)))
+    let answer = within(ANSWER_TIMEOUT, asking).await.map(|inspected| {
+        let seen = seen::from_inspect(&inspected);
+        if seen.as_ref().is_some_and(|seen| seen.state.is_up()) {
+            inner.log_files.remember(&id, inspected.log_path.as_deref());
+        }
+        seen
+    });
+    (id, answer)
 }

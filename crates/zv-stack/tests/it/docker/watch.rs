@@ -218,6 +218,34 @@ async fn a_death_leaves_evidence_without_secrets() {
     assert_eq!(nothing, zv_stack::death::Evidence::default());
 }
 
+/// The engine removes the log some milliseconds after the death: now and then it is faster than a machine that is busy.
+#[tokio::test]
+async fn a_container_that_is_killed_by_its_removal_leaves_its_log() {
+    let Some(lab) = Lab::open("removed").await else { return };
+    for attempt in 1.. {
+        let runtime = lab.runtime();
+        let mut view = View::of(&runtime);
+        let id = lab.run(&format!("a{attempt}"), &[], &["print", "--lines", "300", "--then-sleep"]).await;
+        view.details(&id, State::Running).await;
+        let remove = ["rm", "-f", id.as_str()];
+        let removing = lab.docker(&remove);
+        let looking = async {
+            view.next(
+                "its end",
+                |input| matches!(input, Input::ProcessEnded { id: ended, .. } if *ended == id),
+            )
+            .await;
+            runtime.evidence(&id).await
+        };
+        let (_, evidence) = tokio::join!(removing, looking);
+        if let Some(last) = evidence.logs.last() {
+            assert_eq!((evidence.logs.len(), last.text.as_str()), (200, "ready"));
+            return;
+        }
+        assert!(attempt < 5, "the log was gone every time");
+    }
+}
+
 #[tokio::test]
 async fn a_running_container_is_measured() {
     let Some(lab) = Lab::open("stats").await else { return };
