@@ -154,6 +154,9 @@ fn ask_one(shared: &Shared, epoch: u64, mount: &Arc<Mount>, ask: &Ask) -> Option
         return None;
     }
     state.asking = None;
-    shared.changed.notify_all();
+    if state.ended {
+        // Somebody waits to join this thread; else nobody cares for a single answer.
+        shared.changed.notify_all();
+    }
     Some(answer)
 }
