@@ -188,3 +188,6 @@ impl fmt::Debug for Metrics {
         f.debug_struct("Metrics").field("collected", &self.inner.collected).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ mod log;
 mod memory;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod watch;
 
 use std::collections::VecDeque;

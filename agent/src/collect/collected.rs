@@ -192,7 +192,7 @@ impl Collected {
     }
 
     /// Changes what was found last.
-    pub(super) fn update(&self, change: impl FnOnce(&mut Latest)) -> Arc<Latest> {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Latest)) -> Arc<Latest> {
         let mut held = self.lock_latest();
         let mut latest = Latest::clone(&held);
         change(&mut latest);

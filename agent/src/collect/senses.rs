@@ -62,7 +62,7 @@ impl Senses {
             }),
             ask: asks.then_some(ask),
             host: Box::new(move || {
-                let mut meter = HostMeter::new(Roots(root.clone()));
+                let mut meter = HostMeter::new(Roots::under(&root));
                 Box::new(move |at| meter.measure(at))
             }),
         }

@@ -178,6 +178,8 @@ impl Task {
                 tracing::error!(%error, "a round of measuring failed");
                 self.meter = Some((self.senses.meter)());
                 self.flight = None;
+                // Nobody is to wait for it in vain.
+                self.collected.round_is_over();
             }
         }
         if self.host_deadline().is_none() {

@@ -303,4 +303,4 @@ pub(super) fn seconds(at: DateTime<Utc>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use zv_stack::{
 
 use super::*;
 
-fn stacks_in(store: Option<PathBuf>) -> Stacks {
+pub(crate) fn stacks_in(store: Option<PathBuf>) -> Stacks {
     let options =
         DockerOptions { host: Some("unix:///nonexistent/docker.sock".into()), ..DockerOptions::default() };
     Stacks::new(Settings {
@@ -27,7 +27,7 @@ fn stacks_in(store: Option<PathBuf>) -> Stacks {
     })
 }
 
-fn replica(service: &str, number: u32) -> Seen {
+pub(crate) fn replica(service: &str, number: u32) -> Seen {
     let at = DateTime::from_timestamp(1_700_000_000, 0);
     Seen {
         id: ReplicaId::new(format!("{service}-{number}")),
@@ -57,9 +57,14 @@ fn replica(service: &str, number: u32) -> Seen {
     }
 }
 
-fn feed(stacks: &Stacks, seen: Vec<Seen>) {
+pub(crate) fn feed(stacks: &Stacks, seen: Vec<Seen>) {
     stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
     stacks.apply(Input::Listed(seen));
+}
+
+/// Has the runtime go away.
+pub(crate) fn lose(stacks: &Stacks) {
+    stacks.apply(Input::Down { reason: "connection refused".into() });
 }
 
 fn pause(stacks: &Stacks, id: &str, kind: EventKind) {

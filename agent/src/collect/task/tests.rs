@@ -1,12 +1,13 @@
 //! Rounds with senses that a test scripts. Where something hangs, real time is used: a thread that blocks stops the paused
 //! clock.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
 use futures_util::FutureExt;
 use zv_api::StatsMessage;
 
+use super::super::host::{HostMeter, Roots};
 use super::*;
 use crate::metrics::own::Own;
 
@@ -20,10 +21,32 @@ struct Script {
     running: Mutex<Vec<Running>>,
     /// Those of which an answer never comes.
     hangs: Mutex<Vec<ReplicaId>>,
-    /// Held by the test for as long as the host, or a round, is to hang.
-    host: Arc<Mutex<()>>,
-    meter: Arc<Mutex<()>>,
+    host: Gate,
+    meter: Gate,
     panics: AtomicBool,
+}
+
+/// Closed for as long as what goes through it is to hang.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn close(&self) {
+        *self.closed.lock().unwrap() = true;
+    }
+
+    fn open(&self) {
+        *self.closed.lock().unwrap() = false;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.closed.lock().unwrap();
+        drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
+    }
 }
 
 impl Script {
@@ -56,9 +79,9 @@ impl Script {
                 .boxed()
             })),
             host: Box::new(move || {
-                let (mut meter, gate) = (HostMeter::new(Roots("/".into())), Arc::clone(&host.host));
+                let (mut meter, script) = (HostMeter::new(Roots::default()), Arc::clone(&host));
                 Box::new(move |at| {
-                    drop(gate.lock().unwrap());
+                    script.host.pass();
                     meter.measure(at)
                 })
             }),
@@ -66,7 +89,7 @@ impl Script {
     }
 
     fn measure(&self, running: &[Running], at: DateTime<Utc>) -> Round {
-        drop(self.meter.lock().unwrap());
+        self.meter.pass();
         assert!(!self.panics.swap(false, Ordering::AcqRel), "a fault that a test asked for");
         self.rounds.fetch_add(1, Ordering::AcqRel);
         let unseen = self.unseen.lock().unwrap();
@@ -80,8 +103,6 @@ impl Script {
         self.rounds.load(Ordering::Acquire)
     }
 }
-
-use super::super::host::{HostMeter, Roots};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -181,21 +202,17 @@ async fn one_that_never_answers_delays_neither_rounds_nor_the_others() {
 #[tokio::test]
 async fn a_host_that_hangs_delays_no_replica() {
     let script = Script::of(&["a"]);
-    let gate = Arc::clone(&script.host);
-    let (collected, mut tasks) = {
-        let _hung = gate.lock().unwrap();
-        let (collected, tasks) = started(&script, None);
-        for round in 1..=3 {
-            let asked = collected.clone();
-            // The lock is this test's own, and nobody else of it waits here.
-            let refreshing = async move { asked.refresh(Duration::ZERO, Duration::from_secs(30)).await };
-            futures_util::future::poll_immediate(refreshing).await;
-            until(|| collected.latest().number >= round).await;
-        }
-        assert_eq!(collected.latest().replicas.len(), 1);
-        assert!(collected.latest().host.is_none());
-        (collected, tasks)
-    };
+    script.host.close();
+    let (collected, mut tasks) = started(&script, None);
+    for _ in 0..3 {
+        let before = collected.latest().number;
+        collected.refresh(Duration::ZERO, Duration::from_secs(30)).await;
+        assert!(collected.latest().number > before);
+    }
+    assert_eq!(collected.latest().replicas.len(), 1);
+    assert!(collected.latest().host.is_none());
+    script.host.open();
+    collected.refresh(Duration::ZERO, Duration::from_secs(30)).await;
     until(|| collected.latest().host.is_some()).await;
     tasks.shutdown().await;
 }
@@ -203,8 +220,7 @@ async fn a_host_that_hangs_delays_no_replica() {
 #[tokio::test]
 async fn a_round_that_hangs_is_not_queued_behind_and_scrapes_do_not_wait_for_it() {
     let script = Script::of(&["a"]);
-    let gate = Arc::clone(&script.meter);
-    let hung = gate.lock().unwrap();
+    script.meter.close();
     let (collected, mut tasks) = started(&script, Some(Duration::from_millis(600)));
     let began = std::time::Instant::now();
     collected.refresh(Duration::ZERO, Duration::from_millis(50)).await;
@@ -215,7 +231,7 @@ async fn a_round_that_hangs_is_not_queued_behind_and_scrapes_do_not_wait_for_it(
         out.finish().contains("zv_agent_rounds_missed_total 2")
     };
     until(missed).await;
-    drop(hung);
+    script.meter.open();
     until(|| script.rounds() >= 1).await;
     assert!(script.rounds() <= 3, "those that were left out are not made up for: {}", script.rounds());
     tasks.shutdown().await;
@@ -226,8 +242,9 @@ async fn a_fault_in_one_round_ends_that_one_only() {
     let script = Script::of(&["a"]);
     script.panics.store(true, Ordering::Release);
     let (collected, mut tasks) = started(&script, None);
-    collected.refresh(Duration::ZERO, Duration::from_millis(100)).await;
-    collected.refresh(Duration::ZERO, Duration::from_secs(30)).await;
+    for _ in 0..2 {
+        collected.refresh(Duration::ZERO, Duration::from_secs(30)).await;
+    }
     assert_eq!(collected.latest().replicas.len(), 1);
     tasks.shutdown().await;
 }
