@@ -2,6 +2,7 @@
 //! wakes nobody.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Confirm {
 impl Confirm {
     /// Every result counts at once.
     pub const AT_ONCE: Self = Self { needed: 1, of: 1 };
+    /// Where nothing else is said: one lost packet wakes nobody.
+    pub const USUAL: Self = Self { needed: 2, of: 3 };
 
     /// Returns `needed` of `of`.
     pub fn new(needed: usize, of: usize) -> Result<Self, TargetError> {
@@ -30,6 +33,12 @@ impl Confirm {
             )));
         }
         Ok(Self { needed, of })
+    }
+}
+
+impl fmt::Display for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.needed, self.of)
     }
 }
 
