@@ -51,7 +51,8 @@ impl FromStr for Confirm {
         let parsed = parts.and_then(|(needed, of)| Some((number(needed)?, number(of)?)));
         let (needed, of) = parsed.ok_or_else(|| {
             let text = crate::words::quote(text.as_bytes());
-            TargetError::new(format!("`{text}` does not say how many must agree: write it like `2 of 3`"))
+            let how = "write it like `2 of 3`";
+            TargetError::with_discreet(format!("`{text}` does not say how many must agree: {how}"), how)
         })?;
         Self::new(needed, of)
     }
