@@ -22,6 +22,7 @@ use crate::http::{
     Token, TokenError, token as token_file,
 };
 use crate::logging::LogControl;
+use crate::probes;
 use crate::reload::Reloader;
 use crate::stacks::watch::{self, Duties};
 use crate::stacks::{Settings, Stacks};
@@ -136,6 +137,10 @@ impl Agent {
         http.spawn(listeners.serve(router, http_stop.clone().cancelled_owned(), grace));
         let mut watching = JoinSet::new();
         watching.spawn(watch::run(stacks.clone(), Duties { sample: true }, watch_stop.clone()));
+        let probe_stop = CancellationToken::new();
+        let mut probing = JoinSet::new();
+        stacks.probes().configure(config.probes.clone());
+        probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));
 
@@ -150,8 +155,15 @@ impl Agent {
                 Ok(()) => anyhow::anyhow!("the watch ended by itself"),
                 Err(error) => panic_of(error),
             }),
+            Some(ended) = probing.join_next() => Some(match ended {
+                Ok(()) => anyhow::anyhow!("the probes ended by themselves"),
+                Err(error) => panic_of(error),
+            }),
         };
         tracing::info!("shutting down");
+        // First of all: what goes down because the agent does is nobody's news. Nothing in it waits.
+        probe_stop.cancel();
+        while probing.join_next().await.is_some() {}
         let grace = reloader.map_or(grace, |reloader| reloader.shutdown_grace());
         let ended =
             shut_down(&runtime, &stacks, grace, Stages { watching, watch_stop, closing, http, http_stop })

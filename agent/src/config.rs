@@ -51,6 +51,7 @@ use self::mistake::{Collector, unreadable};
 use self::reading::Reading;
 use self::schema::File;
 use self::tree::Node;
+pub(crate) use self::values::Span;
 use self::walk::Walked;
 
 /// The bytes that a configuration file has at most.

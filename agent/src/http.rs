@@ -12,6 +12,7 @@ pub mod in_process;
 pub mod listen;
 mod page;
 mod params;
+mod probe;
 mod problem;
 pub mod routes;
 mod sse;
@@ -29,6 +30,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use zv_api::{ActionReport, ActionRequest, Death, Deaths, Happenings, LogQuery, Snapshot};
 
+use crate::probes::Probes;
 use crate::stacks::{LogMessage, Message, Refusal, Stacks};
 
 pub use auth::{Origin, ReadRight, Rights, SharedRights};
@@ -64,6 +66,9 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Carries out an action and waits for it.
     fn act(&self, request: ActionRequest) -> impl Future<Output = Result<ActionReport, Refusal>> + Send;
+
+    /// Returns the probes.
+    fn probes(&self) -> Probes;
 }
 
 impl Source for Stacks {
@@ -98,6 +103,10 @@ impl Source for Stacks {
 
     async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {
         Stacks::act(self, request).await
+    }
+
+    fn probes(&self) -> Probes {
+        Stacks::probes(self)
     }
 }
 

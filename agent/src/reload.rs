@@ -105,13 +105,13 @@ impl Reloader {
                         log.set_level(new.log.level);
                     }
                 }
+                Setting::Probes => self.parts.stacks.probes().configure(new.probes.clone()),
                 // Applied above, or read when it is needed.
                 Setting::StackFile
                 | Setting::ApiTls
                 | Setting::ApiToken
                 | Setting::ApiRead
                 | Setting::ApiHosts
-                | Setting::Probes
                 | Setting::ShutdownGrace => {}
             }
         }

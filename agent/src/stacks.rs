@@ -8,6 +8,7 @@ mod capture;
 mod convert;
 mod log;
 mod memory;
+mod probes;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, Wha
 use zv_stack::death::store::{DeathStore, Limits};
 use zv_stack::stats::Stats;
 use zv_stack::{Memory, Model, ReplicaId, Runtime};
+
+use crate::probes::Probes;
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
@@ -73,6 +76,7 @@ struct Inner {
     wishes_are_final: AtomicBool,
     /// Logs that may be read at once.
     log_turns: Arc<Semaphore>,
+    probes: Probes,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -186,6 +190,7 @@ impl Stacks {
             stops: VecDeque::new(),
             stats: BTreeMap::new(),
         };
+        let probes = Probes::new(settings.host.clone());
         let inner = Inner {
             host: settings.host,
             runtime: settings.runtime,
@@ -198,6 +203,7 @@ impl Stacks {
             actions: Mutex::new(Some(JoinSet::new())),
             wishes_are_final: AtomicBool::new(false),
             log_turns: Arc::new(Semaphore::new(LOGS_AT_ONCE)),
+            probes,
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -208,6 +214,11 @@ impl Stacks {
     /// Returns all that is known now.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot_of(&self.state())
+    }
+
+    /// Returns the handle to the probes.
+    pub fn probes(&self) -> Probes {
+        self.inner.probes.clone()
     }
 
     /// Streams changes after `last_event_id`, or from a snapshot on; ends when the agent shuts down.
@@ -342,7 +353,8 @@ impl Stacks {
     }
 
     fn snapshot_of(&self, state: &State) -> Snapshot {
-        convert::snapshot(&state.model, &self.inner.host, state.seq, crate::clock::now())
+        let probes = self.inner.probes.latest();
+        convert::snapshot(&state.model, &self.inner.host, state.seq, crate::clock::now(), probes)
     }
 
     fn message(&self, body: Body) -> Message {

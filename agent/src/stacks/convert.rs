@@ -9,7 +9,13 @@ use zv_stack::{Model, ReplicaView, RuntimeState, ServiceView, Verdict};
 /// The label by which images tell their version.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
-pub(super) fn snapshot(model: &Model, host: &api::Host, seq: u64, at: DateTime<Utc>) -> api::Snapshot {
+pub(super) fn snapshot(
+    model: &Model,
+    host: &api::Host,
+    seq: u64,
+    at: DateTime<Utc>,
+    probes: Vec<api::Probe>,
+) -> api::Snapshot {
     let mut stacks: Vec<api::Stack> = Vec::new();
     for view in model.services() {
         match stacks.last_mut() {
@@ -18,7 +24,7 @@ pub(super) fn snapshot(model: &Model, host: &api::Host, seq: u64, at: DateTime<U
         }
     }
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks }
+    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks, probes }
 }
 
 pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {

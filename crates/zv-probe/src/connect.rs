@@ -69,6 +69,7 @@ pub(crate) async fn stream(
     trace: &mut Trace,
 ) -> Result<(TcpStream, String), Fault> {
     let addresses = addresses(endpoint, prober, trace).await?;
+    trace.address = addresses.first().map(SocketAddr::ip);
     let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     trace.enter_for(Phase::Connect, told);
     let (stream, peer) = fastest(&addresses).await?;

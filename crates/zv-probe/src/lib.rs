@@ -39,4 +39,4 @@ pub use target::{
     RecordKind, Redis, StatusSet, Target, TargetError, Tcp, Tls,
 };
 pub use tls::Trust;
-pub use verdict::{Phases, Report, Verdict};
+pub use verdict::{HttpAnswer, Phases, Report, Verdict};

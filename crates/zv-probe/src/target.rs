@@ -1,8 +1,10 @@
 //! What is probed and how: built by hand, from a configuration, or parsed from what a person typed.
 
+mod elsewhere;
 pub(crate) mod http;
 mod parse;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ pub struct TargetError {
 }
 
 impl TargetError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// Returns the error that says `text`.
+    pub fn new(text: impl Into<String>) -> Self {
         Self { told: text.into(), discreet: None }
     }
 
@@ -77,6 +80,30 @@ impl Target {
     /// Parses a target whose password is kept elsewhere.
     pub fn parse_with_password(text: &str, password: &Secret) -> Result<Self, TargetError> {
         parse::target(text, Some(password))
+    }
+}
+
+impl Target {
+    /// Returns text without the secrets of this target, which a server may repeat.
+    pub(crate) fn masked<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let mut text = text;
+        for secret in self.secrets() {
+            // A shorter one is found in any text.
+            if secret.len() >= 4 && text.contains(secret) {
+                text = text.replace(secret, "***").into();
+            }
+        }
+        text
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        match &self.check {
+            Check::Http(http) => http.secrets(),
+            Check::Redis(redis) => redis.credentials.secret(),
+            Check::Postgres(postgres) => postgres.credentials.secret(),
+            Check::Mysql(mysql) => mysql.credentials.secret(),
+            Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) | Check::Exec(_) => Vec::new(),
+        }
     }
 }
 
@@ -156,6 +183,10 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    fn secret(&self) -> Vec<&str> {
+        self.password.iter().map(Secret::expose).collect()
+    }
+
     /// Says whether there is nobody to log in as. Then a server that asks for a login is well.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.user.is_none() && self.password.is_none()

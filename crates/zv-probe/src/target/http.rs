@@ -73,6 +73,28 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Returns what a server may repeat and nobody may read.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut secrets = Vec::new();
+        for (name, value) in &self.headers {
+            if is_secret(name.as_str()) || *name == hyper::header::COOKIE {
+                let value = value.to_str().unwrap_or_default();
+                // `Basic …`, `Bearer …`: the scheme is no secret, what follows is.
+                secrets.extend(value.rsplit(' ').next());
+            }
+        }
+        let pairs = self.url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        secrets.extend(pairs.filter(|(name, _)| is_secret(name)).map(|(_, value)| value));
+        secrets
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_PARAMETERS.iter().any(|part| name.contains(part))
+}
+
 fn login(url: &Url) -> Option<(String, String)> {
     let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let password = url.password().map(decoded);
@@ -105,11 +127,7 @@ pub(crate) fn shown(url: &Url) -> String {
     shown.set_fragment(None);
     if let Some(query) = url.query() {
         let masked = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _))
-                if SECRET_PARAMETERS.iter().any(|part| name.to_ascii_lowercase().contains(part)) =>
-            {
-                format!("{name}=***")
-            }
+            Some((name, _)) if is_secret(name) => format!("{name}=***"),
             _ => pair.to_owned(),
         });
         shown.set_query(Some(&masked.collect::<Vec<_>>().join("&")));
