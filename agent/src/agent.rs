@@ -25,6 +25,7 @@ use crate::http::{
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
 use crate::metrics::own::Own;
+use crate::probes;
 use crate::reload::Reloader;
 use crate::stacks::{Settings, Stacks, watch};
 
@@ -142,6 +143,10 @@ impl Agent {
         watching.spawn(watch::run(stacks.clone(), watch_stop.clone()));
         let senses = Senses::new(&stacks, &runtime, &config.collect.host_root, true);
         watching.spawn(collect::task::run(stacks.collected().clone(), senses, collect_stop.clone()));
+        let probe_stop = CancellationToken::new();
+        let mut probing = JoinSet::new();
+        stacks.probes().configure(config.probes.clone());
+        probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));
 
@@ -156,8 +161,15 @@ impl Agent {
                 Ok(()) => anyhow::anyhow!("the watch ended by itself"),
                 Err(error) => panic_of(error),
             }),
+            Some(ended) = probing.join_next() => Some(match ended {
+                Ok(()) => anyhow::anyhow!("the probes ended by themselves"),
+                Err(error) => panic_of(error),
+            }),
         };
         tracing::info!("shutting down");
+        // First of all: what goes down because the agent does is nobody's news. Nothing in it waits.
+        probe_stop.cancel();
+        while probing.join_next().await.is_some() {}
         let grace = reloader.map_or(grace, |reloader| reloader.shutdown_grace());
         let ended = shut_down(
             &runtime,

@@ -18,6 +18,7 @@ mod mistake;
 mod nearest;
 mod plan;
 mod print;
+mod probes;
 mod reading;
 mod schema;
 mod secret;
@@ -42,6 +43,7 @@ pub use self::global::{Global, keep_host_id};
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::plan::{Plan, Setting, diff};
+pub use self::probes::Probe;
 pub use self::schema::schema;
 pub use self::secret::Secret;
 pub use self::stack::{Docker, RuntimeChoice, Stack};
@@ -51,6 +53,7 @@ use self::mistake::{Collector, unreadable};
 use self::reading::Reading;
 use self::schema::File;
 use self::tree::Node;
+pub(crate) use self::values::Span;
 use self::walk::Walked;
 
 /// The bytes that a configuration file has at most.
@@ -98,6 +101,7 @@ pub struct Config {
     pub collect: Collect,
     pub store: Store,
     pub api: Api,
+    pub probes: Vec<Arc<Probe>>,
     pub log: Log,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_grace: Duration,
@@ -158,6 +162,7 @@ fn resolve(file: File, reading: &mut Reading<'_>) -> Config {
         stack: Stack::resolve(file.stack.unwrap_or_default(), reading),
         collect: Collect::resolve(file.collect.unwrap_or_default(), reading),
         api: Api::resolve(file.api.unwrap_or_default(), reading, &store.path),
+        probes: probes::resolve(file.probes.unwrap_or_default(), reading),
         log: Log::resolve(&file.log.unwrap_or_default()),
         shutdown_grace: shutdown_grace(file.shutdown_grace.map(|span| span.0), reading),
         store,

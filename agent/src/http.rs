@@ -13,6 +13,7 @@ pub mod listen;
 mod metrics;
 mod page;
 mod params;
+mod probe;
 mod problem;
 pub mod routes;
 mod sse;
@@ -33,6 +34,7 @@ use zv_api::{
 };
 
 use crate::metrics::Metrics;
+use crate::probes::Probes;
 use crate::stacks::{LogMessage, Message, Refusal, Stacks};
 
 pub use auth::{Origin, ReadRight, Rights, SharedRights};
@@ -71,6 +73,9 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Carries out an action and waits for it.
     fn act(&self, request: ActionRequest) -> impl Future<Output = Result<ActionReport, Refusal>> + Send;
+
+    /// Returns the probes.
+    fn probes(&self) -> Probes;
 }
 
 impl Source for Stacks {
@@ -109,6 +114,10 @@ impl Source for Stacks {
 
     async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {
         Stacks::act(self, request).await
+    }
+
+    fn probes(&self) -> Probes {
+        Stacks::probes(self)
     }
 }
 

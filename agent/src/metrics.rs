@@ -123,6 +123,7 @@ impl Metrics {
         let (told, measured) = (stacks.clone(), stacks.clone());
         let (hosts, own, versions) =
             (stacks.collected().clone(), stacks.collected().own().clone(), stacks.clone());
+        let probed = stacks.probes();
         let writers: Vec<(Part, Writer)> = vec![
             (Part::Cadvisor, Box::new(move |out| containers::expose(out, &measured))),
             (
@@ -133,6 +134,7 @@ impl Metrics {
                     }
                 }),
             ),
+            (Part::Blackbox, Box::new(move |out| probes::expose(out, &probed))),
             (
                 Part::Zv,
                 Box::new(move |out| {

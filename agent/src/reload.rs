@@ -106,6 +106,7 @@ impl Reloader {
                         log.set_level(new.log.level);
                     }
                 }
+                Setting::Probes => self.parts.stacks.probes().configure(new.probes.clone()),
                 // Applied above, or read when it is needed.
                 Setting::StackFile
                 | Setting::ApiTls

@@ -8,6 +8,7 @@ mod capture;
 mod convert;
 mod log;
 mod memory;
+mod probes;
 mod select;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +32,8 @@ use zv_stack::{Memory, Model, ReplicaId, Runtime, RuntimeState};
 
 use crate::collect::{Collected, Sight};
 use crate::metrics::own::Listening;
+
+use crate::probes::Probes;
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
@@ -77,6 +80,7 @@ struct Inner {
     wishes_are_final: AtomicBool,
     /// Logs that may be read at once.
     log_turns: Arc<Semaphore>,
+    probes: Probes,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -192,6 +196,7 @@ impl Stacks {
             happenings: VecDeque::new(),
             stops: VecDeque::new(),
         };
+        let probes = Probes::new(settings.host.clone());
         let inner = Inner {
             host: settings.host,
             runtime: settings.runtime,
@@ -205,6 +210,7 @@ impl Stacks {
             actions: Mutex::new(Some(JoinSet::new())),
             wishes_are_final: AtomicBool::new(false),
             log_turns: Arc::new(Semaphore::new(LOGS_AT_ONCE)),
+            probes,
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -215,6 +221,11 @@ impl Stacks {
     /// Returns all that is known now.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot_of(&self.state())
+    }
+
+    /// Returns the handle to the probes.
+    pub fn probes(&self) -> Probes {
+        self.inner.probes.clone()
     }
 
     /// Streams changes after `last_event_id`, or from a snapshot on, and measurements where a pace for them is given; ends
@@ -390,7 +401,8 @@ impl Stacks {
 
     fn snapshot_of(&self, state: &State) -> Snapshot {
         let latest = self.inner.collected.latest();
-        convert::snapshot(&state.model, &latest, &self.inner.host, state.seq, crate::clock::now())
+        let probes = self.inner.probes.latest();
+        convert::snapshot(&state.model, &latest, &self.inner.host, state.seq, crate::clock::now(), probes)
     }
 
     fn message(&self, body: Body) -> Message {

@@ -72,6 +72,7 @@ pub(crate) fn snapshot(stacks: Vec<Stack>) -> Snapshot {
             api_version: "1.45".into(),
         },
         stacks,
+        probes: Vec::new(),
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Setting {
     /// The certificate or its key, by path or by content.
     ApiTls,
     ApiHosts,
+    /// Probes that are new, gone or different; the others keep their state.
+    Probes,
     LogLevel,
     ShutdownGrace,
 }
@@ -29,6 +31,7 @@ impl Setting {
             Setting::ApiRead => "api.read",
             Setting::ApiTls => "api.tls",
             Setting::ApiHosts => "api.hosts",
+            Setting::Probes => "probes",
             Setting::LogLevel => "log.level",
             Setting::ShutdownGrace => "shutdown_grace",
         }
@@ -64,6 +67,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         ("collect", old.collect != new.collect),
         ("store", old.store != new.store),
         ("api", old.api != new.api),
+        ("probes", old.probes != new.probes),
         ("log", old.log != new.log),
         ("shutdown_grace", old.shutdown_grace != new.shutdown_grace),
     ] {
@@ -80,6 +84,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         (Setting::ApiRead, old.api.read != new.api.read),
         (Setting::ApiTls, old.api.tls != new.api.tls && old.api.tls.is_some() == new.api.tls.is_some()),
         (Setting::ApiHosts, old.api.hosts != new.api.hosts),
+        (Setting::Probes, old.probes != new.probes),
         (Setting::LogLevel, old.log.level != new.log.level),
         (Setting::ShutdownGrace, old.shutdown_grace != new.shutdown_grace),
     ] {

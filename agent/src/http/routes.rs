@@ -6,6 +6,7 @@
 //! GET  /-/ready                     503 until the runtime's state is known; no token anywhere
 //! POST /-/reload                    reads the configuration again; 400 with all its mistakes
 //! GET  /metrics                     everything measured, for Prometheus; `collect[]` picks parts
+//! GET  /probe?target=&module=       one probe, now, as blackbox_exporter does it
 //! GET  /api/zv/v1/stack             all that is known now
 //! GET  /api/zv/v1/events            the same, then changes, as server-sent events; `stats` adds measurements
 //! GET  /api/zv/v1/host              what is known of the host
@@ -13,6 +14,8 @@
 //! GET  /api/zv/v1/logs              log lines as server-sent events
 //! GET  /api/zv/v1/deaths            what died, newest first
 //! GET  /api/zv/v1/deaths/{id}       one death record
+//! GET  /api/zv/v1/probes            the scheduled probes and their last results
+//! GET  /api/zv/v1/probes/{id}       one of them with all that is kept
 //! POST /api/zv/v1/actions           start, stop, restart, scale
 //! ```
 
@@ -35,6 +38,7 @@ use super::auth::{Caller, guard};
 use super::metrics;
 use super::page;
 use super::params::{LAST_EVENT_ID, Params};
+use super::probe;
 use super::problem::problem;
 use super::sse;
 use super::{Face, Source};
@@ -66,6 +70,9 @@ pub fn router<S: Source>(face: Face<S>) -> Router {
         .route(&api("/deaths"), get(deaths::<S>))
         .route(&api("/deaths/{id}"), get(death::<S>))
         .route(&api("/actions"), post(act::<S>))
+        .route(&api("/probes"), get(probe::list::<S>))
+        .route(&api("/probes/{id}"), get(probe::one::<S>))
+        .route("/probe", get(probe::probe::<S>))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(face.rights.clone(), guard));
@@ -211,9 +218,8 @@ async fn act<S: Source>(
 }
 
 async fn unknown(uri: Uri) -> Response {
-    let known = "there are /, /metrics, /-/healthy, /-/ready, /-/reload and, under ";
-    let routes =
-        "stack, events, host, happenings, logs, deaths, deaths/{id} and actions, as in /api/zv/v1/stack";
+    let known = "there are /, /metrics, /-/healthy, /-/ready, /-/reload, /probe and, under ";
+    let routes = "stack, events, host, happenings, logs, deaths, deaths/{id}, probes, probes/{id} and actions, as in /api/zv/v1/stack";
     let path = uri.path().chars().take(100).collect::<String>();
     problem(StatusCode::NOT_FOUND, format!("nothing is at {path}; {known}{BASE}, {routes}"))
 }

@@ -17,6 +17,7 @@ pub(super) fn snapshot(
     host: &api::Host,
     seq: u64,
     at: DateTime<Utc>,
+    probes: Vec<api::Probe>,
 ) -> api::Snapshot {
     let mut stacks: Vec<api::Stack> = Vec::new();
     for view in model.services() {
@@ -29,7 +30,7 @@ pub(super) fn snapshot(
         }
     }
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks }
+    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks, probes }
 }
 
 pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {

@@ -107,6 +107,7 @@ impl Script {
                 stack("blog", vec![service("blog", "db", &["blog-db-1"])]),
                 stack("shop", vec![service("shop", "db", &["shop-db-1"]), orders]),
             ],
+            probes: Vec::new(),
         };
         let (log, _) = watch::channel(Vec::new());
         Self(Arc::new(Known {
@@ -137,6 +138,10 @@ impl Script {
 }
 
 impl Source for Script {
+    fn probes(&self) -> zv_agent::probes::Probes {
+        zv_agent::probes::Probes::new(Host::default())
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.0.snapshot.lock().unwrap().clone()
     }

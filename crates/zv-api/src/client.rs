@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     ActionReport, ActionRequest, BASE, Change, Death, Deaths, Happenings, HostReport, LogLine, LogQuery,
-    Snapshot, StatsMessage, StatsPace,
+    Probe, Probes, Snapshot, StatsMessage, StatsPace,
 };
 
 pub use connect::{Connector, Io};
@@ -142,6 +142,16 @@ impl Client {
     /// Reads one death record.
     pub async fn death(&self, id: &str) -> Result<Death, ClientError> {
         self.get(&format!("/deaths/{}", encoded(id)), &Query::new()).await
+    }
+
+    /// Lists the probes with their last results.
+    pub async fn probes(&self) -> Result<Probes, ClientError> {
+        self.get("/probes", &Query::new()).await
+    }
+
+    /// Reads one probe with all results that are kept.
+    pub async fn probe(&self, id: &str) -> Result<Probe, ClientError> {
+        self.get(&format!("/probes/{}", encoded(id)), &Query::new()).await
     }
 
     /// Carries out an action; `patience` bounds the wait for all of it.

@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub seq: u64,
     pub runtime: RuntimeState,
     pub stacks: Vec<Stack>,
+    /// With the last result only.
+    #[serde(default)]
+    pub probes: Vec<Probe>,
 }
 
 /// Whether the runtime can be asked.
@@ -164,7 +167,8 @@ pub struct Happening {
     pub replica: Option<String>,
     pub name: String,
     /// `created`, `started`, `died`, `out-of-memory`, `stopped`, `finished`, `paused`, `unpaused`, `healthy`,
-    /// `unhealthy`, `crash-loop`, `removed`, `scaled`, `runtime-up`, `runtime-down`, `action`.
+    /// `unhealthy`, `crash-loop`, `removed`, `scaled`, `runtime-up`, `runtime-down`, `action`, `probe-up`,
+    /// `probe-degraded`, `probe-unknown`, `probe-down`.
     pub kind: String,
     pub text: String,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ProtocolVersion, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::sync::OnceCell;
@@ -165,6 +165,13 @@ pub(crate) async fn upgrade(
         .connect(server, io)
         .await
         .map_err(|error| Fault::down(handshake_failure(&peer, name, &error)))?;
+    trace.tls_version = match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => Some("TLS 1.2"),
+        Some(ProtocolVersion::TLSv1_3) => Some("TLS 1.3"),
+        _ => None,
+    };
+    let suite = stream.get_ref().1.negotiated_cipher_suite();
+    trace.tls_cipher = suite.and_then(|suite| suite.suite().as_str());
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     trace.certificate_ends = chain.iter().filter_map(|certificate| certificate::end(certificate)).min();
     Ok(Wire::new(Box::new(stream), peer))

@@ -114,6 +114,10 @@ impl Fake {
 }
 
 impl Source for Fake {
+    fn probes(&self) -> zv_agent::probes::Probes {
+        zv_agent::probes::Probes::new(Host::default())
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.0.snapshot.lock().unwrap().clone()
     }
@@ -248,6 +252,7 @@ pub(crate) fn snapshot(services: Vec<Service>) -> Snapshot {
             api_version: "1.51".to_owned(),
         },
         stacks: vec![Stack { name: "shop".to_owned(), services }],
+        probes: Vec::new(),
     }
 }
 
