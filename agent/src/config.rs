@@ -102,6 +102,13 @@ pub struct Config {
     places: BTreeMap<String, Place>,
 }
 
+impl Config {
+    /// Returns where the value of a dotted key comes from.
+    pub fn place(&self, key: &str) -> &Place {
+        self.places.get(key).unwrap_or(&Place::Default)
+    }
+}
+
 /// Loads the configuration, or returns everything that is wrong with it.
 pub fn load(options: &LoadOptions) -> Result<Loaded, Mistakes> {
     let mut found = Collector::default();

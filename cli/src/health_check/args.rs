@@ -57,7 +57,7 @@ pub struct HealthCheckArgs {
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
     /// The time for everything, retries included
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span::positive)]
     pub deadline: Duration,
     /// How often a target that is not up is asked again, within the deadline
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
@@ -72,7 +72,7 @@ pub struct HealthCheckArgs {
     #[arg(long, value_name = "TEXT")]
     pub expect_body: Vec<String>,
     /// Call whoever takes longer degraded
-    #[arg(long, value_name = "TIME", value_parser = positive)]
+    #[arg(long, value_name = "TIME", value_parser = span::positive)]
     pub within: Option<Duration>,
     /// Believe every certificate; when it ends is still told
     #[arg(long)]
@@ -89,7 +89,7 @@ pub struct HealthCheckArgs {
     #[arg(long, value_name = "FILE", requires = "only_changes")]
     pub state: Option<PathBuf>,
     /// With --only-changes, print again what still is not up after this time
-    #[arg(long, value_name = "TIME", value_parser = positive, requires = "only_changes")]
+    #[arg(long, value_name = "TIME", value_parser = span::positive, requires = "only_changes")]
     pub remind: Option<Duration>,
     /// Tell a heartbeat monitor: GET URL/start first, then URL where all is healthy, URL/fail where not
     #[arg(long, value_name = "URL")]
@@ -98,12 +98,6 @@ pub struct HealthCheckArgs {
     /// /metrics/job/NAME
     #[arg(long, value_name = "URL")]
     pub push_gateway: Option<String>,
-}
-
-fn positive(text: &str) -> Result<Duration, String> {
-    span::parse(text).and_then(|time| {
-        if time.is_zero() { Err("it takes some time: write `10s`, for example".to_owned()) } else { Ok(time) }
-    })
 }
 
 impl HealthCheckArgs {
