@@ -72,7 +72,7 @@ pub async fn run(args: &DoctorArgs, options: &connect::Options, console: &mut Co
 }
 
 async fn examine(args: &DoctorArgs, options: &connect::Options, deadline: Instant) -> Report {
-    let look = blocking(deadline, Area::Here, "user", Here::look);
+    let look = blocking(deadline, Area::Configuration, "user", Here::look);
     let here = match look.await {
         Ok(here) => Arc::new(here),
         Err(hung) => return report("somebody".to_owned(), false, hung),

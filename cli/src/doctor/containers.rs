@@ -24,6 +24,7 @@ pub(super) struct Seen {
     /// Groups of containers can be found where they usually are.
     groups_are_mounted: bool,
     own_namespace: bool,
+    shares_processes: bool,
     counts_memory: Option<bool>,
     counts_swap: Option<bool>,
     tells_pressure: bool,
@@ -42,6 +43,7 @@ pub(super) fn look(mounts: &Mounts, running: &[Container]) -> Seen {
             .collect(),
         groups_are_mounted: running.iter().any(|container| mounts.shows_group_of(&container.id)),
         own_namespace: visibility::has_own_group_namespace(),
+        shares_processes: visibility::shares_process_table(),
         counts_memory: mounts.counts_memory(),
         counts_swap: mounts.counts_swap(),
         tells_pressure: visibility::tells_pressure(),
@@ -90,9 +92,7 @@ fn groups(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings
 
 /// Says which of the containers are seen, and by which options the rest would be.
 fn sights(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings) {
-    let all = seen.containers.len();
-    let count = |is: fn(&Visible) -> bool| seen.containers.iter().filter(|container| is(container)).count();
-    let (processes, measured) = (count(|one| one.process == Sight::Seen), count(|one| one.cpu && one.memory));
+    let in_sight: Vec<&Visible> = seen.containers.iter().filter(|one| one.process == Sight::Seen).collect();
     // Without cgroups the engine can be asked for each; without that right nothing is left.
     let can_ask = told.is_some_and(|told| told.stats);
     let (level, instead) = if can_ask {
@@ -100,53 +100,45 @@ fn sights(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings
     } else {
         (Level::Problem, "nothing measures them")
     };
-    if processes == 0 && count(|one| one.process == Sight::Hidden) > 0 {
-        findings.at(
-            level,
-            "processes",
-            format!("/proc hides those of the containers: {instead}"),
-            "run the agent as root",
-        );
-    } else if processes == 0 {
-        let found =
-            format!("none of the {all} running containers has its processes in this /proc: {instead}");
-        findings.at(level, "processes", found, options(seen, here, true));
+    if in_sight.is_empty() {
+        let all = counted(seen.containers.len());
+        let hidden = seen.containers.iter().any(|one| one.process == Sight::Hidden);
+        let advice = if hidden { "run the agent as root".to_owned() } else { options(seen, here) };
+        let found = format!("none of {all} that run is found in this /proc: {instead}");
+        findings.at(level, "processes", found, advice);
+        return;
+    }
+    // Those that are not there while others are have ended meanwhile.
+    let all = counted(in_sight.len());
+    findings.ok("processes", format!("those of {all}"));
+    let unmeasured = in_sight.iter().filter(|one| !(one.cpu && one.memory)).count();
+    if unmeasured == 0 {
+        findings.ok("usage", format!("CPU and memory of {all}, from their cgroups"));
     } else {
-        findings.ok("processes", format!("those of {processes} of {all} running containers"));
+        let found = format!("{} cannot be measured by their cgroups: {instead}", counted(unmeasured));
+        findings.at(level, "usage", found, options(seen, here));
     }
-    if measured == all {
-        findings.ok("usage", format!("CPU and memory of all {all} running containers, from their cgroups"));
-    } else if processes > 0 {
-        let found = format!(
-            "{} of {all} running containers cannot be measured by their cgroups: {instead}",
-            all - measured
-        );
-        findings.at(level, "usage", found, options(seen, here, false));
+    let silent = in_sight.iter().filter(|one| !one.network).count();
+    if silent == 0 {
+        findings.ok("network", "the interfaces of containers are counted");
+    } else {
+        let found = format!("/proc/PID/net/dev of {} cannot be read", counted(silent));
+        findings.at(level, "network", found, "run the agent as root, or without a stricter security profile");
     }
-    if processes > 0 {
-        let networks = count(|one| one.network);
-        if networks < processes {
-            let found = format!("/proc/PID/net/dev of {} containers cannot be read", processes - networks);
-            findings.at(
-                level,
-                "network",
-                found,
-                "run the agent as root, or without a stricter security profile",
-            );
-        } else {
-            findings.ok("network", "the interfaces of containers are counted");
-        }
-    }
-    waiting(seen, findings);
+    waiting(&in_sight, findings);
+}
+
+fn counted(containers: usize) -> String {
+    if containers == 1 { "1 container".to_owned() } else { format!("{containers} containers") }
 }
 
 /// Returns the options of a container, or what takes their place on a host.
-fn options(seen: &Seen, here: &Here, needs_processes: bool) -> String {
+fn options(seen: &Seen, here: &Here) -> String {
     if !here.contained {
         return "run zv on the host that runs the containers, outside of any namespace of its own".to_owned();
     }
     let mut options = Vec::new();
-    if needs_processes {
+    if !seen.shares_processes && !seen.containers.iter().any(|one| one.process == Sight::Seen) {
         options.push("--pid host");
     }
     if !seen.groups_are_mounted {
@@ -161,8 +153,8 @@ fn options(seen: &Seen, here: &Here, needs_processes: bool) -> String {
     format!("run the container with `{}`", options.join(" "))
 }
 
-fn waiting(seen: &Seen, findings: &mut Findings) {
-    let of: Vec<Waiting> = seen.containers.iter().map(|container| container.waiting).collect();
+fn waiting(in_sight: &[&Visible], findings: &mut Findings) {
+    let of: Vec<Waiting> = in_sight.iter().map(|container| container.waiting).collect();
     if of.contains(&Waiting::Possible) {
         findings.ok("deaths", "known from the kernel at once, also while the engine is away");
     } else if of.contains(&Waiting::Unknown) {
@@ -197,8 +189,8 @@ fn counting(seen: &Seen, info: Option<&Info>, here: &Here, findings: &mut Findin
         }
     }
     if seen.tells_pressure {
-        let groups = if seen.layout == Layout::Two { "of the host and of containers" } else { "of the host" };
-        findings.ok("pressure", format!("the kernel tells that {groups}"));
+        let of = if seen.layout == Layout::Two { "the host and of containers" } else { "the host" };
+        findings.ok("pressure", format!("the kernel tells how long processes of {of} waited (PSI)"));
     } else {
         let advice = here.fitting(format!("on its host, {}", boot("psi=1")), boot("psi=1"));
         findings.note("pressure", "the kernel does not tell how long processes waited (PSI)", advice);
@@ -206,18 +198,19 @@ fn counting(seen: &Seen, info: Option<&Info>, here: &Here, findings: &mut Findin
 }
 
 fn files(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings) {
-    let count = told.map_or(0, |told| told.count) as u64;
-    let needed = count * FILES_EACH + FILES_BESIDE;
+    let count = told.map_or(0, |told| told.count);
+    let needed = count as u64 * FILES_EACH + FILES_BESIDE;
+    let count = counted(count);
     match seen.files {
         Some(most) if most < needed => findings.problem(
             "open files",
-            format!("at most {most}, and {count} containers need some {needed}"),
+            format!("at most {most}, and {count} may need {needed}"),
             here.fitting(
                 "run the container with `--ulimit nofile=65536:65536`",
                 "`LimitNOFILE=65536` in the unit (`systemctl edit zv-agent`), or `ulimit -Hn 65536` before the agent",
             ),
         ),
-        Some(most) => findings.ok("open files", format!("at most {most}; {count} containers need some {needed}")),
+        Some(most) => findings.ok("open files", format!("at most {most}; {count} may need {needed}")),
         None => findings.ok("open files", "as many as it takes"),
     }
 }
@@ -246,6 +239,7 @@ mod tests {
             containers: vec![container],
             groups_are_mounted: true,
             own_namespace: false,
+            shares_processes: false,
             counts_memory: Some(true),
             counts_swap: None,
             tells_pressure: true,
@@ -282,6 +276,13 @@ mod tests {
         assert_eq!(advice, "run the container with `-v /sys/fs/cgroup:/sys/fs/cgroup:ro`");
         let (_, advice) = of("processes", &seen(UNSEEN), &told(true), false);
         assert!(advice.contains("on the host"), "{advice}");
+        let nameless = Seen { shares_processes: true, own_namespace: true, ..seen(UNSEEN) };
+        assert_eq!(
+            of("processes", &nameless, &told(true), true).1,
+            "run the container with `--cgroupns host`"
+        );
+        let ended = Seen { containers: vec![GOOD, UNSEEN], ..seen(GOOD) };
+        assert_eq!(of("usage", &ended, &told(true), true).0, Level::Ok);
         let hidden = seen(Visible { process: Sight::Hidden, ..UNSEEN });
         assert_eq!(of("processes", &hidden, &told(true), false).1, "run the agent as root");
     }

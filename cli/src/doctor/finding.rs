@@ -26,7 +26,6 @@ impl Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Area {
-    Here,
     Configuration,
     Agent,
     Engine,
@@ -40,7 +39,6 @@ pub(super) enum Area {
 impl Area {
     pub(super) fn title(self) -> &'static str {
         match self {
-            Area::Here => "Here",
             Area::Configuration => "Configuration",
             Area::Agent => "Agent",
             Area::Engine => "Engine",

@@ -11,6 +11,10 @@ use super::finding::{Area, Finding, Findings};
 /// The group whose members may use the agent's socket and token.
 pub(super) const GROUP: &str = "zv";
 
+/// The namespaces that the kernel begins with have fixed numbers.
+const FIRST_UTS: &str = "uts:[4026531838]";
+const FIRST_IPC: &str = "ipc:[4026531839]";
+
 /// What is known of this process' place.
 #[derive(Debug, Clone)]
 pub(super) struct Here {
@@ -57,9 +61,11 @@ impl Here {
 }
 
 fn is_contained() -> bool {
-    ["/.dockerenv", "/run/.containerenv", "/run/secrets/kubernetes.io"]
-        .iter()
-        .any(|sign| Path::new(sign).exists())
+    let signs = ["/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io"];
+    let namespace = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
+    // A machine whose disk was made from an image has such a file, too, and the kernel's first namespaces.
+    let is_first = namespace("uts") == Path::new(FIRST_UTS) && namespace("ipc") == Path::new(FIRST_IPC);
+    !is_first && signs.iter().any(|sign| Path::new(sign).exists())
 }
 
 /// The system's users and groups. Read directly: a static binary has no name service.
@@ -106,24 +112,18 @@ fn name_of(table: &str, number: u32) -> Option<String> {
     line.split(':').next().map(str::to_owned)
 }
 
-/// Says who looks, and what differs where the agent is somebody else.
+/// Says what differs where the agent runs as somebody else.
 pub(super) fn judge(here: &Here, agents_uid: Option<u32>) -> Vec<Finding> {
-    let mut findings = Findings::of(Area::Here);
-    let place = if here.contained { "in a container" } else { "on the host" };
-    match agents_uid {
-        Some(uid) if uid != here.uid => {
-            let agent = here.names.user(uid);
-            findings.note(
-                "user",
-                format!("{} {place}; the agent runs as {agent}, who may see more or less", here.user),
-                if uid == 0 {
-                    "`sudo zv doctor` sees what the agent sees".to_owned()
-                } else {
-                    format!("`sudo -u '#{uid}' zv doctor` sees what the agent sees")
-                },
-            );
-        }
-        _ => findings.ok("user", format!("{} {place}", here.user)),
+    let mut findings = Findings::of(Area::Agent);
+    if let Some(uid) = agents_uid.filter(|uid| *uid != here.uid) {
+        let (own, agent) = (&here.user, here.names.user(uid));
+        let how =
+            if uid == 0 { "`sudo zv doctor`".to_owned() } else { format!("`sudo -u '#{uid}' zv doctor`") };
+        findings.note(
+            "user",
+            format!("it runs as {agent}: {own}, who looks here, may see more or less"),
+            format!("{how} sees what it sees"),
+        );
     }
     findings.all
 }
@@ -152,10 +152,9 @@ pub(super) mod tests {
 
     #[test]
     fn another_user_than_the_agents_is_told() {
-        let level = |uid, agent| judge(&here(false, uid), agent)[0].status;
-        assert_eq!(level(1000, None), Level::Ok);
-        assert_eq!(level(1000, Some(1000)), Level::Ok);
-        assert_eq!(level(1000, Some(0)), Level::Note);
+        assert!(judge(&here(false, 1000), None).is_empty());
+        assert!(judge(&here(false, 1000), Some(1000)).is_empty());
+        assert_eq!(judge(&here(false, 1000), Some(0))[0].status, Level::Note);
         assert!(judge(&here(false, 0), Some(1000))[0].advice.as_ref().unwrap().contains("'#1000'"));
         assert_eq!(here(false, 42).user, "user 42");
     }

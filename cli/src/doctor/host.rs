@@ -64,11 +64,11 @@ pub(super) async fn names(deadline: Instant) -> Vec<Finding> {
     let target = Target::new("dns://", Check::Dns(check));
     let prober = Prober::new(std::sync::Arc::new(Trust::system()));
     let report = Box::pin(prober.run(&target, deadline)).await;
-    match report.verdict {
-        Verdict::Up | Verdict::Degraded => findings.ok("names", format!("{server} answers")),
-        Verdict::Down | Verdict::Unknown => {
-            findings.note("names", format!("{server}: {}", report.reason), ADVICE);
-        }
+    // That it knows no such name is an answer, too.
+    if report.verdict == Verdict::Up || report.phases.transfer.is_some() {
+        findings.ok("names", format!("{server} answers"));
+    } else {
+        findings.note("names", format!("{server}: {}", report.reason), ADVICE);
     }
     findings.all
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -37,7 +37,7 @@ fn of_address(address: SocketAddr, an_agent_answers: bool, here: &Here, findings
     };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let owner = owner(address.port());
+            let owner = owner(address);
             let process = owner.as_ref().and_then(|owner| owner.process.clone());
             let is_ours = process.as_deref().map_or(an_agent_answers, |name| name.starts_with("zv"));
             let who = match (process, owner) {
@@ -79,22 +79,37 @@ struct Owner {
     process: Option<String>,
 }
 
-fn owner(port: u16) -> Option<Owner> {
+fn owner(address: SocketAddr) -> Option<Owner> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
-    let (uid, inode) = tables.iter().find_map(|table| listener(table, port))?;
+    let (uid, inode) = tables.iter().find_map(|table| listener(table, address))?;
     Some(Owner { uid, process: process_with(inode) })
 }
 
-/// Finds who listens at a port in a table of the kernel: the user and the number of the socket.
-fn listener(table: &str, port: u16) -> Option<(u32, u64)> {
+/// Finds who listens at an address, or at all addresses with its port, in a table of the kernel: the user and the number
+/// of the socket.
+fn listener(table: &str, address: SocketAddr) -> Option<(u32, u64)> {
     const LISTEN: &str = "0A";
+    let wanted = hexadecimal(address.ip());
+    let everywhere = |ip: &str| ip.bytes().all(|digit| digit == b'0');
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, own) = fields.get(1)?.rsplit_once(':')?;
-        let is_it = fields.get(3) == Some(&LISTEN) && u16::from_str_radix(own, 16) == Ok(port);
+        let (ip, port) = fields.get(1)?.rsplit_once(':')?;
+        let is_it = fields.get(3) == Some(&LISTEN)
+            && u16::from_str_radix(port, 16) == Ok(address.port())
+            && (ip == wanted || everywhere(ip) || address.ip().is_unspecified());
         is_it.then(|| Some((fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?)))?
     })
+}
+
+/// Writes an address as the kernel's tables do: in words of this machine's order.
+fn hexadecimal(ip: IpAddr) -> String {
+    let octets = match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.as_chunks::<4>().0.iter();
+    words.map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect()
 }
 
 /// Finds the process that has a socket, as far as this user may look.
@@ -107,7 +122,9 @@ fn process_with(inode: u64) -> Option<String> {
             .filter_map(|file| fs::read_link(file.path()).ok())
             .any(|link| link.as_os_str() == wanted.as_str())
     };
-    let found = processes.map(|entry| entry.path()).find(|folder| has_it(folder))?;
+    let is_number = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let numbered = processes.filter(|entry| is_number(&entry.file_name()));
+    let found = numbered.map(|entry| entry.path()).find(|folder| has_it(folder))?;
     let name = fs::read_to_string(found.join("comm")).ok()?;
     let pid = found.file_name()?.to_string_lossy().into_owned();
     Some(format!("{} ({pid})", name.trim()))
@@ -181,15 +198,20 @@ mod tests {
     fn whoever_listens_is_found() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                      0: 0100007F:2634 00000000:0000 01 00000000:00000000 00:00000000 00000000     7        0 11 1\n   \
-                     1: 0100007F:2634 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1\n";
-        assert_eq!(listener(table, 9780), Some((1000, 4242)));
-        assert_eq!(listener(table, 9781), None);
+                     1: 0200007F:2634 00000000:0000 0A 00000000:00000000 00:00000000 00000000     7        0 12 1\n   \
+                     2: 0100007F:2634 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1\n";
+        let listener = |address: &str| listener(table, address.parse().unwrap());
+        assert_eq!(listener("127.0.0.1:9780"), Some((1000, 4242)));
+        assert_eq!(listener("0.0.0.0:9780"), Some((7, 12)));
+        assert_eq!(listener("127.0.0.3:9780"), None);
+        assert_eq!(listener("127.0.0.1:9781"), None);
+        assert_eq!(hexadecimal("::1".parse().unwrap()), "00000000000000000000000001000000");
 
         let listening = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listening.local_addr().unwrap();
-        let own = owner(address.port()).unwrap();
+        let own = owner(address).unwrap();
         assert_eq!(own.uid, rustix::process::geteuid().as_raw());
-        assert!(own.process.unwrap().ends_with(&format!("({})", std::process::id())));
+        assert!(own.process.as_ref().unwrap().ends_with(&format!("({})", std::process::id())), "{own:?}");
         let mut findings = Findings::of(Area::Listening);
         of_address(address, false, &here(false, 0), &mut findings);
         assert_eq!(findings.all[0].status, Level::Problem);

@@ -1,12 +1,39 @@
 //! The binary against a real engine and the real Compose: a look without an agent, and actions through one.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Instant;
 
 use crate::zv::{Ended, PATIENCE, Running, command};
 
-const IMAGE: &str = "zv-cli-test:1";
+pub(crate) const IMAGE: &str = "zv-cli-test:1";
+
+/// Returns the engine under test; `None` where there is none.
+#[expect(clippy::disallowed_methods, reason = "the tests' one place that reads the environment")]
+pub(crate) fn engine() -> Option<String> {
+    let host = std::env::var("ZV_TEST_ENGINE").ok().filter(|host| !host.is_empty());
+    if host.is_none() {
+        assert!(std::env::var_os("ZV_REQUIRE_ENGINE").is_none(), "ZV_TEST_ENGINE is not set, but required");
+        println!("skipped: set ZV_TEST_ENGINE to the address of an engine, such as unix:///run/docker.sock");
+    }
+    host
+}
+
+/// Runs the docker command.
+pub(crate) fn docker(host: &str, arguments: &[&str]) -> Output {
+    Command::new("docker").args(["-H", host]).args(arguments).output().unwrap()
+}
+
+/// Makes the image of these tests: the binary under test is static, and its own image.
+pub(crate) fn make_image(host: &str, folder: &Path) {
+    let tar = folder.join("image.tar");
+    let binary = Path::new(env!("CARGO_BIN_EXE_zv"));
+    let mut tape = Command::new("tar");
+    tape.arg("-chf").arg(&tar).arg("-C").arg(binary.parent().unwrap()).arg(binary.file_name().unwrap());
+    assert!(tape.status().unwrap().success());
+    let made = docker(host, &["import", "-c", r#"ENTRYPOINT ["/zv"]"#, tar.to_str().unwrap(), IMAGE]);
+    assert!(made.status.success(), "{made:?}");
+}
 
 /// A project on the engine under test, removed at the end.
 struct Project {
@@ -17,21 +44,11 @@ struct Project {
 
 impl Project {
     /// Brings up the stack of these tests; `None` where there is no engine.
-    #[expect(clippy::disallowed_methods, reason = "the tests' one place that reads the environment")]
     fn up(name: &str) -> Option<Self> {
-        let Some(host) = std::env::var("ZV_TEST_ENGINE").ok().filter(|host| !host.is_empty()) else {
-            assert!(
-                std::env::var_os("ZV_REQUIRE_ENGINE").is_none(),
-                "ZV_TEST_ENGINE is not set, but required"
-            );
-            println!(
-                "skipped: set ZV_TEST_ENGINE to the address of an engine, such as unix:///run/docker.sock"
-            );
-            return None;
-        };
+        let host = engine()?;
         let folder = tempfile::tempdir().unwrap();
         let project = Self { host, name: format!("zvcli-{name}-{}", std::process::id()), folder };
-        project.make_image();
+        make_image(&project.host, project.folder.path());
         let check = serde_json::json!({
             "test": ["CMD", "/zv", "service", "main-server", "check"], "interval": "500ms", "retries": 3,
         });
@@ -51,22 +68,12 @@ impl Project {
         Some(project)
     }
 
-    /// The binary under test is static: it is its own image.
-    fn make_image(&self) {
-        let tar = self.path("image.tar");
-        let binary = Path::new(env!("CARGO_BIN_EXE_zv"));
-        let mut tape = Command::new("tar");
-        tape.arg("-chf").arg(&tar).arg("-C").arg(binary.parent().unwrap()).arg(binary.file_name().unwrap());
-        assert!(tape.status().unwrap().success());
-        self.docker(&["import", "-c", r#"ENTRYPOINT ["/zv"]"#, tar.to_str().unwrap(), IMAGE]);
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     fn docker(&self, arguments: &[&str]) {
-        let output = Command::new("docker").args(["-H", &self.host]).args(arguments).output().unwrap();
+        let output = docker(&self.host, arguments);
         assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 

@@ -137,6 +137,12 @@ pub fn has_own_group_namespace() -> bool {
     own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).all(|path| path == "/")
 }
 
+/// Says whether this process sees the host's process table; a host that is a container itself is not told as one.
+pub fn shares_process_table() -> bool {
+    // The kernel's first namespace has a fixed number.
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace == Path::new("pid:[4026531836]"))
+}
+
 /// Says whether the kernel tells how long things waited.
 pub fn tells_pressure() -> bool {
     // A kernel in which it is switched off has the files and refuses to read them.
@@ -179,16 +185,18 @@ pub struct Visible {
 
 /// Looks at the container `id` whose first process is `pid`, as the agent would.
 pub fn of_container(id: &str, pid: u32, at: DateTime<Utc>) -> Visible {
-    let process = sight(id, pid);
     let running = Running { id: ReplicaId::new(id), pid: Some(pid) };
     let measured = Meters::of_groups().round(&[running], at).measured.pop().map(|(_, measured)| measured);
+    let network = read_bounded(&of_process(pid, "net/dev"), SMALL).is_some();
+    // Last, so that one which ended meanwhile is not taken for one that cannot be measured.
+    let process = sight(id, pid);
     Visible {
         process,
         cpu: measured.as_ref().is_some_and(|measured| measured.cpu.usage_seconds.is_some()),
         memory: measured
             .as_ref()
             .is_some_and(|measured| measured.memory.working_set.or(measured.memory.usage).is_some()),
-        network: process == Sight::Seen && read_bounded(&of_process(pid, "net/dev"), SMALL).is_some(),
+        network: network && process == Sight::Seen,
         waiting: waiting(pid),
     }
 }
