@@ -17,6 +17,7 @@ mod mistake;
 mod nearest;
 mod plan;
 mod print;
+mod probes;
 mod reading;
 mod schema;
 mod secret;
@@ -40,6 +41,7 @@ pub use self::global::{Global, keep_host_id};
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::plan::{Plan, Setting, diff};
+pub use self::probes::Probe;
 pub use self::schema::schema;
 pub use self::secret::Secret;
 pub use self::stack::{Docker, RuntimeChoice, Stack};
@@ -95,6 +97,7 @@ pub struct Config {
     pub stack: Stack,
     pub store: Store,
     pub api: Api,
+    pub probes: Vec<Arc<Probe>>,
     pub log: Log,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_grace: Duration,
@@ -161,6 +164,7 @@ fn resolve(file: File, reading: &mut Reading<'_>) -> Config {
         global: Global::resolve(file.global.unwrap_or_default(), reading, &store.path),
         stack: Stack::resolve(file.stack.unwrap_or_default(), reading),
         api: Api::resolve(file.api.unwrap_or_default(), reading, &store.path),
+        probes: probes::resolve(file.probes.unwrap_or_default(), reading),
         log: Log::resolve(&file.log.unwrap_or_default()),
         shutdown_grace: shutdown_grace(file.shutdown_grace.map(|span| span.0), reading),
         store,

@@ -111,6 +111,7 @@ impl Reloader {
                 | Setting::ApiToken
                 | Setting::ApiRead
                 | Setting::ApiHosts
+                | Setting::Probes
                 | Setting::ShutdownGrace => {}
             }
         }

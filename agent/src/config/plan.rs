@@ -13,6 +13,8 @@ pub enum Setting {
     /// The certificate or its key, by path or by content.
     ApiTls,
     ApiHosts,
+    /// Probes that are new, gone or different; the others keep their state.
+    Probes,
     LogLevel,
     ShutdownGrace,
 }
@@ -27,6 +29,7 @@ impl Setting {
             Setting::ApiRead => "api.read",
             Setting::ApiTls => "api.tls",
             Setting::ApiHosts => "api.hosts",
+            Setting::Probes => "probes",
             Setting::LogLevel => "log.level",
             Setting::ShutdownGrace => "shutdown_grace",
         }
@@ -61,6 +64,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         ("stack", old.stack != new.stack),
         ("store", old.store != new.store),
         ("api", old.api != new.api),
+        ("probes", old.probes != new.probes),
         ("log", old.log != new.log),
         ("shutdown_grace", old.shutdown_grace != new.shutdown_grace),
     ] {
@@ -76,6 +80,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         (Setting::ApiRead, old.api.read != new.api.read),
         (Setting::ApiTls, old.api.tls != new.api.tls && old.api.tls.is_some() == new.api.tls.is_some()),
         (Setting::ApiHosts, old.api.hosts != new.api.hosts),
+        (Setting::Probes, old.probes != new.probes),
         (Setting::LogLevel, old.log.level != new.log.level),
         (Setting::ShutdownGrace, old.shutdown_grace != new.shutdown_grace),
     ] {

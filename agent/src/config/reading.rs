@@ -41,6 +41,11 @@ impl Reading<'_> {
         self.found.mistake(&self.place(key), text);
     }
 
+    /// Says whether something was found wrong with a value as a whole.
+    pub(crate) fn has_mistake(&self, key: &str) -> bool {
+        self.places.get(key).is_some_and(|place| self.found.has_mistake_at(place))
+    }
+
     /// Reports what is wrong somewhere else.
     pub(crate) fn mistake_at(&mut self, place: &Place, text: impl Into<String>) {
         self.found.mistake(place, text);

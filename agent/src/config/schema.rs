@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::api::ApiFile;
 use super::global::GlobalFile;
 use super::log::LogFile;
+use super::probes::ProbeFile;
 use super::stack::StackFile;
 use super::store::StoreFile;
 use super::values::Span;
@@ -23,6 +24,8 @@ pub(crate) struct File {
     pub(crate) stack: Option<StackFile>,
     pub(crate) store: Option<StoreFile>,
     pub(crate) api: Option<ApiFile>,
+    /// What is asked from outside, besides what labels of containers ask for.
+    pub(crate) probes: Option<Vec<ProbeFile>>,
     pub(crate) log: Option<LogFile>,
     /// How long a shutdown may take before what is left is cut off. Default: `10s`.
     pub(crate) shutdown_grace: Option<Span>,

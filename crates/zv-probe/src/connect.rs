@@ -41,6 +41,10 @@ pub(crate) async fn addresses(
     trace: &mut Trace,
 ) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(address) = endpoint.host.parse::<IpAddr>() {
+        if trace.addresses.contains(&address) {
+            let all = trace.addresses.iter().take(MOST_ADDRESSES);
+            return Ok(all.map(|address| SocketAddr::new(*address, endpoint.port)).collect());
+        }
         return Ok(vec![SocketAddr::new(address, endpoint.port)]);
     }
     trace.enter_for(Phase::Resolve, endpoint.host.clone());

@@ -149,7 +149,7 @@ fn judge_body(rule: &BodyRule, body: &[u8], is_whole: bool) -> Result<(), String
                 serde_json::from_slice(body).map_err(|error| format!("body is no JSON: {error}"))?;
             let found = json.pointer(pointer).ok_or_else(|| format!("body has nothing at `{pointer}`"))?;
             match equals {
-                Some(wanted) if wanted != found => {
+                Some(wanted) if !is_same(wanted, found) => {
                     let found = quote(found.to_string().as_bytes());
                     Err(format!("body has {found} at `{pointer}`, not {wanted}"))
                 }
@@ -157,6 +157,14 @@ fn judge_body(rule: &BodyRule, body: &[u8], is_whole: bool) -> Result<(), String
             }
         }
     }
+}
+
+/// Compares as a person reads it: text also stands for the number or truth value that is written so.
+fn is_same(wanted: &Value, found: &Value) -> bool {
+    let written = |text: &str| {
+        !found.is_string() && serde_json::from_str(text).is_ok_and(|value: Value| value == *found)
+    };
+    wanted == found || wanted.as_str().is_some_and(written)
 }
 
 #[cfg(test)]
@@ -174,6 +182,7 @@ mod tests {
             (BodyRule::matches("^ok$").unwrap(), "body does not match `^ok$`"),
             (json("/db/lag", None), ""),
             (json("/db/lag", Some(3.into())), ""),
+            (json("/db/lag", Some("3".into())), ""),
             (json("/db/lag", Some(0.into())), "body has 3 at `/db/lag`, not 0"),
             (json("/cache", None), "body has nothing at `/cache`"),
         ] {

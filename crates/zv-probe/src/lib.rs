@@ -13,6 +13,7 @@ mod dns;
 mod exec;
 mod http;
 mod judge;
+pub mod labels;
 pub mod lanes;
 mod mysql;
 mod postgres;
@@ -31,7 +32,7 @@ mod words;
 pub use hyper::Method;
 pub use judge::{Confirm, Flip, Judge};
 pub use prober::{Prober, run_all};
-pub use schedule::Schedule;
+pub use schedule::{Pace, Schedule};
 pub use secret::Secret;
 pub use target::{
     BodyRule, Check, Credentials, Dns, Encryption, Endpoint, Exec, Http, HttpExpect, Mysql, Postgres,

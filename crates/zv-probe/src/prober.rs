@@ -38,6 +38,7 @@ impl Prober {
             return Report::not_tried();
         }
         let mut trace = Trace::new();
+        trace.addresses.clone_from(&target.addresses);
         let outcome = match timeout_at(begun + limit, Box::pin(self.check(target, &mut trace))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(trace.cut_off(limit)),

@@ -4,6 +4,7 @@ pub(crate) mod http;
 mod parse;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +21,25 @@ const CERTIFICATE_DAYS: u32 = 14;
 
 /// A target that cannot be meant, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TargetError(String);
+#[error("{told}")]
+pub struct TargetError {
+    told: String,
+    /// The same without what the person wrote, where `told` repeats any of it.
+    discreet: Option<String>,
+}
 
 impl TargetError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { told: text.into(), discreet: None }
+    }
+
+    pub(crate) fn with_discreet(text: impl Into<String>, discreet: impl Into<String>) -> Self {
+        Self { told: text.into(), discreet: Some(discreet.into()) }
+    }
+
+    /// Returns what is wrong without repeating what was written: that may come from where secrets do.
+    pub fn discreet(&self) -> &str {
+        self.discreet.as_deref().unwrap_or(&self.told)
     }
 }
 
@@ -43,18 +57,26 @@ pub struct Target {
     pub certificate_days: u32,
     /// Whom its TLS trusts; what the prober trusts where absent.
     pub trust: Option<Arc<Trust>>,
+    /// Addresses of one host, of which one as the target's host stands for all: whichever answers first is taken.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Target {
     /// Returns a target with the usual limits.
     pub fn new(name: impl Into<String>, check: Check) -> Self {
         let (timeout, certificate_days) = (TIMEOUT, CERTIFICATE_DAYS);
-        Self { name: name.into(), check, timeout, within: None, certificate_days, trust: None }
+        let name = name.into();
+        Self { name, check, timeout, within: None, certificate_days, trust: None, addresses: Vec::new() }
     }
 
     /// Parses a target as people type it: `http://…`, `tcp://HOST:PORT`, `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        parse::target(text)
+        parse::target(text, None)
+    }
+
+    /// Parses a target whose password is kept elsewhere.
+    pub fn parse_with_password(text: &str, password: &Secret) -> Result<Self, TargetError> {
+        parse::target(text, Some(password))
     }
 }
 
@@ -69,6 +91,22 @@ pub enum Check {
     Postgres(Postgres),
     Mysql(Mysql),
     Exec(Exec),
+}
+
+impl Check {
+    /// Returns the word for the kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Check::Http(_) => "http",
+            Check::Tcp(_) => "tcp",
+            Check::Tls(_) => "tls",
+            Check::Dns(_) => "dns",
+            Check::Redis(_) => "redis",
+            Check::Postgres(_) => "postgres",
+            Check::Mysql(_) => "mysql",
+            Check::Exec(_) => "exec",
+        }
+    }
 }
 
 /// A port that takes connections, and perhaps answers.

@@ -1,6 +1,6 @@
 //! What is known of a probe while it runs: it outlives a probe that is cut off by its deadline, and says where that was.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,6 +27,8 @@ pub(crate) struct Trace {
     phases: Phases,
     /// Whom the current phase waits for, as a person writes it.
     subject: String,
+    /// The target's addresses, where it has several.
+    pub(crate) addresses: Vec<IpAddr>,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) http_status: Option<u16>,
     pub(crate) redirects: u32,
@@ -40,6 +42,7 @@ impl Trace {
             current: None,
             phases: Phases::default(),
             subject: String::new(),
+            addresses: Vec::new(),
             peer: None,
             http_status: None,
             redirects: 0,

@@ -142,15 +142,22 @@ impl BodyRule {
     /// Returns a rule that a regular expression must match.
     pub fn matches(pattern: &str) -> Result<Self, TargetError> {
         let built = regex::RegexBuilder::new(pattern).size_limit(1024 * 1024).build();
-        let regex = built
-            .map_err(|error| TargetError::new(format!("the body's pattern is not understood: {error}")))?;
+        let regex = built.map_err(|error| {
+            // The parser repeats the pattern in lines of its own; the last one says what is wrong.
+            let told = error.to_string();
+            let why = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            TargetError::new(format!("the body's pattern is not understood: {why}"))
+        })?;
         Ok(Self::Matches(regex))
     }
 
     /// Returns a rule for the value that a JSON pointer (`/status`) leads to.
     pub fn json(pointer: &str, equals: Option<Value>) -> Result<Self, TargetError> {
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            return Err(TargetError::new(format!("a JSON pointer begins with a slash: `/{pointer}`")));
+            return Err(TargetError::with_discreet(
+                format!("a JSON pointer begins with a slash: `/{pointer}`"),
+                "a JSON pointer begins with a slash, as in `/status`",
+            ));
         }
         Ok(Self::Json { pointer: pointer.to_owned(), equals })
     }
@@ -195,9 +202,8 @@ impl FromStr for StatusSet {
         let ranges: Option<Vec<_>> = text.split(',').map(|part| status_range(part.trim())).collect();
         ranges.map(Self).ok_or_else(|| {
             let text = quote(text.as_bytes());
-            TargetError::new(format!(
-                "`{text}` is no set of status codes: write it like `200`, `2xx` or `200-299,304`"
-            ))
+            let how = "write it like `200`, `2xx` or `200-299,304`";
+            TargetError::with_discreet(format!("`{text}` is no set of status codes: {how}"), how)
         })
     }
 }
