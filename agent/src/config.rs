@@ -66,6 +66,8 @@ pub enum Purpose {
     /// To run or to check the agent: secrets and other files are read, and must be readable.
     #[default]
     Run,
+    /// To ask what the probes ask: the files that they name are read, the agent's own secrets are not.
+    Probe,
     /// To find the agent or the engine, by a user who may not be allowed to read secrets: no other file is read.
     Look,
 }

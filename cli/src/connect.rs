@@ -45,6 +45,8 @@ pub struct Options {
     own_state: Option<PathBuf>,
     /// `DOCKER_HOST` or `DOCKER_CONTEXT` names an engine.
     names_engine: bool,
+    /// A look without an agent is at every project of the host, whatever the configuration watches.
+    pub whole_host: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -63,7 +65,20 @@ impl Options {
     pub fn new(globals: Globals, environment: Environment) -> Self {
         let Globals { agent, token_file, ca_file, config, json, no_color, verbose } = globals;
         let Environment { token, own_state, names_engine, .. } = environment;
-        Self { agent, token_file, ca_file, config, json, no_color, verbose, token, own_state, names_engine }
+        let whole_host = false;
+        Self {
+            agent,
+            token_file,
+            ca_file,
+            config,
+            json,
+            no_color,
+            verbose,
+            token,
+            own_state,
+            names_engine,
+            whole_host,
+        }
     }
 }
 

@@ -79,7 +79,9 @@ async fn examine(args: &DoctorArgs, options: &connect::Options, deadline: Instan
     };
     let reading = {
         let (args, file, here) = (args.clone(), options.config.clone(), Arc::clone(&here));
-        blocking(deadline, Area::Configuration, "file", move || configuration::read(&args, file, &here))
+        blocking(deadline, Area::Configuration, "file", move || {
+            configuration::read(&args, file.as_deref(), &here)
+        })
     };
     let (mut findings, config) = match reading.await {
         Ok(read) => (read.findings, read.config.map(Arc::new)),

@@ -1,6 +1,6 @@
 //! The configuration: where it was found, whether it is sound, and what the other checks go by where it is not.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use zv_agent::config::{self, Config, LoadOptions, Mistakes, Overrides, Purpose};
 
@@ -21,20 +21,21 @@ pub(super) struct Read {
 }
 
 /// Loads the configuration as the agent would.
-pub(super) fn read(args: &DoctorArgs, file: Option<PathBuf>, here: &Here) -> Read {
+pub(super) fn read(args: &DoctorArgs, file: Option<&Path>, here: &Here) -> Read {
     let overrides = Overrides {
         docker_host: args.docker_host.clone(),
         docker_context: args.docker_context.clone(),
         ..Overrides::default()
     };
-    let load = |purpose| linked::load(file.clone(), overrides.clone(), purpose);
+    let load = |purpose| linked::load(file.map(Path::to_owned), overrides.clone(), purpose);
     let mut findings = Findings::of(Area::Configuration);
     let config = match load(Purpose::Run) {
         Ok(loaded) => {
             match &loaded.config.file {
                 Some(file) => findings.ok("file", format!("{}, sound", file.display())),
                 None => {
-                    findings.ok("file", "none: the defaults hold (zv.yaml here, /etc/zv/zv.yaml or --config)")
+                    findings
+                        .ok("file", "none: the defaults hold (zv.yaml here, /etc/zv/zv.yaml or --config)");
                 }
             }
             for warning in &loaded.warnings {

@@ -28,12 +28,9 @@ pub(super) fn look(config: &Config, agent: Option<&str>, here: &Here) -> Vec<Fin
 }
 
 fn of_address(address: SocketAddr, an_agent_answers: bool, here: &Here, findings: &mut Findings) {
-    let error = match TcpListener::bind(address) {
-        Ok(_) => {
-            findings.ok("address", format!("{address} is free"));
-            return;
-        }
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        findings.ok("address", format!("{address} is free"));
+        return;
     };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
