@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::time::{Instant, timeout_at};
-use zv_agent::config::Config;
+use zv_agent::config::{Config, Place};
 
 use crate::connect;
 use crate::console::Console;
@@ -30,16 +30,16 @@ use here::Here;
 use render::Report;
 
 const AFTER_HELP: &str = "\
-Everything is looked at as the user who calls this: where the agent runs as another, call it as that one, or inside the \
-agent's container. Nothing is changed.
+Everything is looked at as the user who calls this: where the agent runs as another, call it as that one. Nothing is \
+changed. For an agent in a container, run it with the options of that container:
+  docker run --rm --pid host -v /sys/fs/cgroup:/sys/fs/cgroup:ro … -v /usr/bin/zv:/zv:ro --entrypoint /zv zv-agent doctor
 
 Exit codes: 0 nothing is wrong (there may be notes), 1 there are problems, 2 the command was not understood.
 
 Examples:
   zv doctor                                    this host, as this user
   sudo zv doctor                               as an agent of the system sees it
-  docker exec zv-agent /zv doctor              as an agent in a container sees it
-  DOCKER_HOST=tcp://socket-proxy:2375 zv doctor    which rights a socket proxy grants
+  DOCKER_HOST=tcp://socket-proxy:2375 zv doctor        which rights a socket proxy grants
   zv doctor --json | jq -r '.checks[] | select(.status == \"problem\") | .advice'";
 
 /// Say what an agent can and cannot see on this host, and how to mend it
@@ -87,6 +87,8 @@ async fn examine(args: &DoctorArgs, options: &connect::Options, deadline: Instan
         Ok(read) => (read.findings, read.config.map(Arc::new)),
         Err(hung) => (hung, None),
     };
+    let given = |config: &Arc<Config>| *config.place("collect.host_root") != Place::Default;
+    let host_root_is_given = config.as_ref().is_some_and(given);
     let (agents, engines, names, certificates) = tokio::join!(
         Box::pin(agent_side(options, config.clone(), &here, deadline)),
         Box::pin(engine_side(config, &here, deadline)),
@@ -94,7 +96,7 @@ async fn examine(args: &DoctorArgs, options: &connect::Options, deadline: Instan
         blocking(deadline, Area::Host, "certificates", host::certificates),
     );
     findings.extend(agents.into_iter().chain(engines));
-    findings.extend(host::file_systems(&here));
+    findings.extend(host::file_systems(&here, host_root_is_given));
     findings.extend(names);
     findings.extend(certificates.unwrap_or_else(|hung| hung));
     report(here.user.clone(), here.contained, findings)

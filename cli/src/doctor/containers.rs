@@ -1,7 +1,5 @@
 //! What of the containers is measured from here, and what the kernel counts at all.
 
-use std::path::Path;
-
 use rustix::process::{Resource, getrlimit};
 use zv_stack::docker::checkup::{Container, Info};
 use zv_stack::visibility::{self, Layout, Mounts, Sight, Visible, Waiting};
@@ -20,6 +18,7 @@ const FILES_BESIDE: u64 = 256;
 #[derive(Debug)]
 pub(super) struct Seen {
     layout: Layout,
+    /// Without the one this process is in, where that has no name here.
     containers: Vec<Visible>,
     /// Groups of containers can be found where they usually are.
     groups_are_mounted: bool,
@@ -40,6 +39,7 @@ pub(super) fn look(mounts: &Mounts, running: &[Container]) -> Seen {
         layout: mounts.layout,
         containers: with_pids
             .map(|(container, pid)| visibility::of_container(&container.id, pid, at))
+            .filter(|visible| visible.process != Sight::Own)
             .collect(),
         groups_are_mounted: running.iter().any(|container| mounts.shows_group_of(&container.id)),
         own_namespace: visibility::has_own_group_namespace(),
@@ -213,14 +213,6 @@ fn files(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings)
         Some(most) => findings.ok("open files", format!("at most {most}; {count} may need {needed}")),
         None => findings.ok("open files", "as many as it takes"),
     }
-}
-
-/// The root of the host, where a container sees it.
-const HOST_ROOTS: [&str; 2] = ["/host", "/rootfs"];
-
-/// Returns where the host's root is mounted in this container.
-pub(super) fn host_root(mounts: &Mounts) -> Option<&'static str> {
-    HOST_ROOTS.into_iter().find(|root| mounts.at(Path::new(root)).is_some())
 }
 
 #[cfg(test)]

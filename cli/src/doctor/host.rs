@@ -1,12 +1,13 @@
 //! The host: its file systems, its clock, and what probes need of it: a name server and certificates.
 
 use std::fs;
+use std::path::Path;
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tokio::time::Instant;
 use zv_probe::{Check, Dns, Prober, RecordKind, Target, Trust, Verdict};
+use zv_stack::visibility;
 
-use super::containers::host_root;
 use super::finding::{Area, Finding, Findings};
 use super::here::Here;
 
@@ -16,16 +17,30 @@ const END: i32 = 2100;
 /// The engine's clock may differ by so much: its answer takes a while.
 const TOLERATED: TimeDelta = TimeDelta::seconds(5);
 
-/// Says what is seen of the host's file systems.
-pub(super) fn file_systems(here: &Here) -> Vec<Finding> {
+/// Where the host's root is mounted in a container, by convention.
+const HOST_ROOTS: [&str; 3] = ["/host", "/rootfs", "/hostfs"];
+
+/// Says what is seen of the host's file systems. `given` is where the configuration says that they are.
+pub(super) fn file_systems(here: &Here, is_given: bool) -> Vec<Finding> {
     let mut findings = Findings::of(Area::Host);
-    match host_root(&here.mounts) {
+    let mounted = HOST_ROOTS.into_iter().find(|root| here.mounts.at(Path::new(root)).is_some());
+    match mounted {
         _ if !here.contained => findings.ok("file systems", "those of the host"),
-        Some(root) => findings.ok("file systems", format!("those of the host, below {root}")),
+        // The agent looks there by itself.
+        None if !is_given && visibility::shares_process_table() && fs::read_dir("/proc/1/root").is_ok() => {
+            findings.ok("file systems", "those of the host, through its first process");
+        }
+        Some(root) if is_given => findings.ok("file systems", format!("those of the host, below {root}")),
+        Some(root) => findings.note(
+            "file systems",
+            format!("those of the host are at {root}, and nothing says so"),
+            format!("set `collect: {{ host_root: {root} }}` in the agent's zv.yaml"),
+        ),
+        None if is_given => findings.ok("file systems", "where `collect.host_root` says"),
         None => findings.note(
             "file systems",
             "those of this container alone: a disk of the host that fills up is not noticed",
-            "run the container with `-v /:/host:ro,rslave`",
+            "run the container with `-v /:/host:ro,rslave`, and set `collect: { host_root: /host }` in zv.yaml",
         ),
     }
     findings.all
@@ -111,10 +126,11 @@ mod tests {
     #[test]
     fn a_container_sees_the_hosts_disks_where_its_root_is_mounted() {
         let mut contained = here(true, 0);
-        assert!(file_systems(&contained)[0].advice.as_ref().unwrap().contains("-v /:/host:ro"));
+        contained.mounts.points.clear();
         contained.mounts.points.push(("/host".into(), "ext4".into()));
-        assert_eq!(file_systems(&contained)[0].status, Level::Ok);
-        assert_eq!(file_systems(&here(false, 0))[0].status, Level::Ok);
+        assert!(file_systems(&contained, false)[0].advice.as_ref().unwrap().contains("host_root: /host"));
+        assert_eq!(file_systems(&contained, true)[0].status, Level::Ok);
+        assert_eq!(file_systems(&here(false, 0), false)[0].status, Level::Ok);
     }
 
     #[test]

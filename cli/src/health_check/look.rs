@@ -46,6 +46,10 @@ pub(super) async fn run(
     };
     findings.extend(asked.mistakes);
     findings.extend(probed);
+    // What belongs to one service comes in the order of the names, whoever answered first.
+    findings.sort_by(|(one, a), (other, b)| {
+        (one, a.seconds.is_some(), &a.target).cmp(&(other, b.seconds.is_some(), &b.target))
+    });
     findings
 }
 

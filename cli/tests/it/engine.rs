@@ -59,8 +59,16 @@ impl Project {
             })
         };
         let once = |command: &[&str]| serde_json::json!({ "image": IMAGE, "command": command, "network_mode": "none", "restart": "no" });
+        // On the host's network: engines beside each other, as in tests, share the addresses of their bridges.
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let probed = serde_json::json!({
+            "image": IMAGE, "command": ["service", "main-server"], "network_mode": "host",
+            "environment": { "PORT": port }, "profiles": ["probed"],
+            "labels": { "zv.probe.http": format!(":{port}/health"), "zv.probe.tcp": "9" },
+        });
         let services = serde_json::json!({ "services": {
-            "api": main(2), "job": once(&["--version"]), "broken": once(&["no-such-command"]),
+            "api": main(2), "job": once(&["--version"]), "broken": once(&["no-such-command"]), "probed": probed,
         }});
         std::fs::write(project.path("compose.yaml"), services.to_string()).unwrap();
         let file = project.path("compose.yaml");
@@ -135,6 +143,63 @@ fn without_an_agent_the_local_engine_is_looked_at() {
     let api = format!("{}/api", project.name);
     let logs = project.zv(&["logs", "--agent", "none", "--tail", "50", &api]).done();
     assert_eq!(logs.matches("\"message\":\"listening\"").count(), 2, "{logs}");
+}
+
+#[test]
+fn the_services_of_a_compose_file_are_checked_with_their_probes() {
+    let Some(project) = Project::up("file") else { return };
+    let file = project.path("compose.yaml");
+    let compose = |rest: &[&str]| {
+        let mut all = vec!["compose", "-p", &project.name, "-f", file.to_str().unwrap()];
+        all.extend(rest);
+        project.docker(&all);
+    };
+    let check = |rest: &[&str]| {
+        let mut all = vec![
+            "health-check",
+            "--agent",
+            "none",
+            "--json",
+            "-p",
+            &project.name,
+            "-f",
+            file.to_str().unwrap(),
+        ];
+        all.extend(rest);
+        let ended = project.zv(&all);
+        let value: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        let told = |target: &serde_json::Value| {
+            let name = target["target"].as_str().unwrap().replace(&project.name, "P");
+            format!("{name} {}", target["status"].as_str().unwrap())
+        };
+        (ended.code, value["targets"].as_array().unwrap().iter().map(told).collect::<Vec<String>>())
+    };
+    let until = |rest: &[&str], expected: &[&str]| {
+        let begun = Instant::now();
+        loop {
+            let (code, found) = check(rest);
+            if found == expected {
+                return code;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{rest:?}: {found:?} instead of {expected:?}");
+        }
+    };
+    let code = until(&[], &["docker://P/api up", "docker://P/broken down", "docker://P/job up"]);
+    assert_eq!(code, Some(2));
+    // One replica fewer than the file wants; the profile wants one more service.
+    compose(&["up", "-d", "--no-recreate", "--scale", "api=1", "api"]);
+    let profile = ["--profile", "probed"];
+    let fewer = ["docker://P/api degraded", "docker://P/broken down", "docker://P/job up"];
+    let missing = [&fewer[..], &["docker://P/probed down"]].concat();
+    until(&profile, &missing);
+    compose(&["--profile", "probed", "up", "-d", "--no-recreate", "probed", "api"]);
+    let probed = ["docker://P/probed up", "P-probed-1 zv.probe.http up", "P-probed-1 zv.probe.tcp down"];
+    let whole = ["docker://P/api up", "docker://P/broken down", "docker://P/job up"];
+    until(&profile, &[&whole[..], &probed].concat());
+    // It runs, so it is judged with its profile off, too.
+    until(&[], &[&whole[..], &probed].concat());
+    compose(&["stop", "api"]);
+    until(&[], &[&["docker://P/api down"], &whole[1..], &probed].concat());
 }
 
 #[test]

@@ -133,8 +133,13 @@ fn unescape(field: &str) -> PathBuf {
 /// Says whether this process has a tree of control groups of its own, in which others are not to be found.
 pub fn has_own_group_namespace() -> bool {
     // Where a container shares the host's, its group has a path below the top.
-    let own = read_bounded(Path::new("/proc/self/cgroup"), SMALL).unwrap_or_default();
-    own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).all(|path| path == "/")
+    let own = fs::read_link("/proc/self/ns/cgroup").unwrap_or_default();
+    let groups = read_bounded(Path::new("/proc/self/cgroup"), SMALL).unwrap_or_default();
+    own != Path::new("cgroup:[4026531835]") && is_at_the_top(&groups)
+}
+
+fn is_at_the_top(groups: &str) -> bool {
+    groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).all(|path| path == "/")
 }
 
 /// Says whether this process sees the host's process table; a host that is a container itself is not told as one.
@@ -153,6 +158,8 @@ pub fn tells_pressure() -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
     Seen,
+    /// It is the container of this process, of which its own tree of groups does not show the name.
+    Own,
     /// There is no process with its number.
     Absent,
     /// The process with its number is another.
@@ -208,6 +215,7 @@ fn of_process(pid: u32, file: &str) -> PathBuf {
 fn sight(id: &str, pid: u32) -> Sight {
     match fs::read_to_string(of_process(pid, "cgroup")) {
         Ok(groups) if groups.contains(id) => Sight::Seen,
+        Ok(groups) if has_own_group_namespace() && is_at_the_top(&groups) => Sight::Own,
         Ok(_) => Sight::Another,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Sight::Hidden,
         Err(_) => Sight::Absent,
