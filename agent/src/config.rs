@@ -69,6 +69,8 @@ pub enum Purpose {
     /// To run or to check the agent: secrets and other files are read, and must be readable.
     #[default]
     Run,
+    /// To ask what the probes ask: the files that they name are read, the agent's own secrets are not.
+    Probe,
     /// To find the agent or the engine, by a user who may not be allowed to read secrets: no other file is read.
     Look,
 }
@@ -107,6 +109,13 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where the values came from, by dotted key.
     places: BTreeMap<String, Place>,
+}
+
+impl Config {
+    /// Returns where the value of a dotted key comes from.
+    pub fn place(&self, key: &str) -> &Place {
+        self.places.get(key).unwrap_or(&Place::Default)
+    }
 }
 
 /// Loads the configuration, or returns everything that is wrong with it.

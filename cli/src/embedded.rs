@@ -41,6 +41,9 @@ pub async fn client(options: &Options) -> Outcome<Embedded> {
         ));
     }
     config.stack.file = None;
+    if options.whole_host {
+        config.stack.projects.clear();
+    }
     let look = Look::start(&config, &linked::surroundings()?)?;
     look.settled(PATIENCE).await;
     let dialler = look.dialler();

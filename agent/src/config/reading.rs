@@ -71,7 +71,12 @@ impl Reading<'_> {
 
     /// Reads a `*_file` key, where secrets are wanted.
     pub(crate) fn secret(&mut self, key: &str, path: &Path) -> Option<Secret> {
-        if self.purpose == Purpose::Look {
+        let is_wanted = match self.purpose {
+            Purpose::Run => true,
+            Purpose::Probe => key.starts_with("probes["),
+            Purpose::Look => false,
+        };
+        if !is_wanted {
             return None;
         }
         Secret::read(path).map_err(|error| self.unreadable(key, path, &error)).ok()

@@ -77,6 +77,7 @@ fn replica(view: &ReplicaView<'_>, latest: &Latest) -> api::Replica {
         config_hash: seen.config_hash.clone(),
         version: seen.labels.get(VERSION_LABEL).cloned(),
         ports: seen.ports.clone(),
+        addresses: seen.addresses.clone(),
         pid: view.pid,
         created_at: seen.created_at,
         started_at: view.started_at,

@@ -244,6 +244,7 @@ fn replica(name: &str) -> Replica {
         config_hash: None,
         version: None,
         ports: Vec::new(),
+        addresses: Vec::new(),
         pid: None,
         created_at: None,
         started_at: None,

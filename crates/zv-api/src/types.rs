@@ -1,6 +1,7 @@
 //! The shapes on the wire. Times are RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct Replica {
     pub config_hash: Option<String>,
     pub version: Option<String>,
     pub ports: Vec<String>,
+    /// Its own, one for each network; none where it shares the host's.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
     pub pid: Option<u32>,
     pub created_at: Option<DateTime<Utc>>,
     pub started_at: Option<DateTime<Utc>>,

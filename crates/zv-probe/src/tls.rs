@@ -56,6 +56,11 @@ impl Trust {
         Self::of(Kind::System)
     }
 
+    /// Counts the authorities of the system; none where the well-known stand in for them.
+    pub fn authorities_of_system() -> usize {
+        rustls_native_certs::load_native_certs().certs.len()
+    }
+
     /// Believes the authorities in this PEM text and no others.
     pub fn only(pem: &[u8]) -> Result<Self, TargetError> {
         let unusable =

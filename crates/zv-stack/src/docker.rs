@@ -1,6 +1,7 @@
 //! The Docker runtime: stacks of containers through the engine's API.
 
 mod actions;
+pub mod checkup;
 mod connect;
 mod engine;
 mod evidence;
