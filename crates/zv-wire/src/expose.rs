@@ -85,7 +85,8 @@ impl Family<'_> {
         self.line("", labels, more, value, None);
     }
 
-    /// Writes a sample of an earlier time.
+    /// Writes a sample of an earlier time. The text format has no word for times before 1970: such a sample is left out, as
+    /// Prometheus would refuse the whole answer over it.
     pub fn sample_at(&mut self, labels: &LabelText, more: &[(&str, &str)], value: f64, at: Timestamp) {
         self.line("", labels, more, value, Some(at));
     }
@@ -103,8 +104,11 @@ impl Family<'_> {
         value: f64,
         at: Option<Timestamp>,
     ) {
-        self.begin();
         let format = self.exposition.format;
+        if format == Format::Text && at.is_some_and(|at| at < 0) {
+            return;
+        }
+        self.begin();
         let out = &mut self.exposition.out;
         if self.is_plain {
             out.push_str(self.name);
@@ -258,6 +262,7 @@ mod tests {
         let mut family = out.family("requests_total", MetricKind::Counter, "Requests \"served\".\n");
         family.sample(&web, &[("code", "200")], 3.0);
         family.sample_at(&LabelText::default(), &[], 0.1, -1500);
+        family.sample_at(&LabelText::default(), &[], 0.2, 1500);
         out.family("nothing", MetricKind::Gauge, "Nothing.");
         let mut sizes = out.family("size_bytes", MetricKind::Histogram, "Sizes.");
         sizes.part("_bucket", &web, &[("le", "+Inf")], f64::INFINITY);
@@ -277,7 +282,7 @@ mod tests {
             r#"# HELP requests_total Requests "served".\n
 # TYPE requests_total counter
 requests_total{name="we\"b\n\\",code="200"} 3
-requests_total 0.1 -1500
+requests_total 0.2 1500
 # HELP size_bytes Sizes.
 # TYPE size_bytes histogram
 size_bytes_bucket{name="we\"b\n\\",le="+Inf"} +Inf
@@ -318,6 +323,7 @@ build_info{v="1"} 1
 # TYPE requests counter
 requests_total{name="we\"b\n\\",code="200"} 3
 requests_total 0.1 -1.500
+requests_total 0.2 1.500
 # HELP size_bytes Sizes.
 # TYPE size_bytes histogram
 size_bytes_bucket{name="we\"b\n\\",le="+Inf"} +Inf

@@ -1,8 +1,11 @@
-//! Prometheus' formats: [`expose`] writes the text format 0.0.4 and OpenMetrics 1.0, for whoever scrapes.
+//! Prometheus' formats both ways: [`expose`] writes the text format 0.0.4 and OpenMetrics 1.0 for whoever scrapes, [`parse`]
+//! reads both.
 //!
 //! Pure: text in, text out.
 
 pub mod expose;
 mod negotiate;
+pub mod parse;
 
 pub use expose::{Exposition, Family, Format, LabelText};
+pub use parse::{Entry, Limits, ParseError, Parser, Series};
