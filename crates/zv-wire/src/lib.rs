@@ -1,11 +1,12 @@
 //! Prometheus' formats both ways: [`expose`] writes the text format 0.0.4 and OpenMetrics 1.0 for whoever scrapes, [`parse`]
-//! reads both.
+//! reads both; [`relabel`] changes the labels of targets and series.
 //!
 //! Pure: text in, text out.
 
 pub mod expose;
 mod negotiate;
 pub mod parse;
+pub mod relabel;
 
 pub use expose::{Exposition, Family, Format, LabelText};
 pub use parse::{Entry, Limits, ParseError, Parser, Series};

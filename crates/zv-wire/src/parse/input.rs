@@ -1,5 +1,7 @@
 //! The document while it is read: where the reader stands, and the small steps it takes.
 
+use memchr::{memchr, memchr2};
+
 use super::Limits;
 use super::error::{Fault, ParseError, excerpt};
 
@@ -216,21 +218,23 @@ impl<'a> Input<'a> {
         let bytes = self.run.as_bytes();
         let from = self.at;
         let mut at = from;
-        loop {
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') if bytes.get(at + 1).is_some_and(|byte| *byte != b'\n') => at += 2,
-                None | Some(b'\\') => at = bytes.len(),
-                Some(b'\n') if !over_lines => at = bytes.len(),
-                Some(_) => at += 1,
+        while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
+            at += found;
+            if bytes[at] == b'"' {
+                let text = &self.run[from..at];
+                if !over_lines && memchr(b'\n', text.as_bytes()).is_some() {
+                    break;
+                }
+                self.at = at + 1;
+                return Ok(text);
             }
-            if at >= bytes.len() {
-                self.at = bytes.len();
-                return Err(Fault::Expected { expected: "a closing quote", found: "none".to_owned() });
+            match bytes.get(at + 1) {
+                None | Some(b'\n') => break,
+                Some(_) => at += 2,
             }
         }
-        self.at = at + 1;
-        Ok(&self.run[from..at])
+        self.at = bytes.len();
+        Err(Fault::Expected { expected: "a closing quote", found: "none".to_owned() })
     }
 
     pub(super) fn push_label(

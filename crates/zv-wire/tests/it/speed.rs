@@ -1,16 +1,18 @@
 //! Prints how fast it is. Asked for by name: `cargo test --release -p zv-wire --test it -- --ignored --nocapture`.
 
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
 use std::time::Instant;
 
 use zv_model::MetricKind;
-use zv_wire::{Exposition, Format, LabelText};
+use zv_wire::{Entry, Exposition, Format, LabelText, Parser};
 
 const FAMILIES: usize = 40;
 const CONTAINERS: usize = 300;
 
 /// Writes what a host with 300 containers tells.
-fn host(labels: &[LabelText], names: &[String], round: usize, expected: usize) -> String {
-    let mut out = Exposition::new(Format::OpenMetrics, expected);
+fn host(format: Format, labels: &[LabelText], names: &[String], round: usize, expected: usize) -> String {
+    let mut out = Exposition::new(format, expected);
     for (place, name) in names.iter().enumerate() {
         let kind = if place % 2 == 0 { MetricKind::Counter } else { MetricKind::Gauge };
         let mut family = out.family(name, kind, "What a container used.");
@@ -59,10 +61,32 @@ const ROUNDS: usize = 100;
 #[ignore = "prints a speed, asserts nothing"]
 fn writing() {
     let (labels, names) = (labels(), names());
-    let size = host(&labels, &names, 0, 0).len();
+    let size = host(Format::OpenMetrics, &labels, &names, 0, 0).len();
     let (begin, mut bytes) = (Instant::now(), 0);
     for round in 0..ROUNDS {
-        bytes += host(&labels, &names, round, size + size / 8).len();
+        bytes += host(Format::OpenMetrics, &labels, &names, round, size + size / 8).len();
     }
     report("writing", bytes, begin);
+}
+
+#[test]
+#[ignore = "prints a speed, asserts nothing"]
+fn reading() {
+    for format in [Format::Text, Format::OpenMetrics] {
+        let document = host(format, &labels(), &names(), 0, 0);
+        let (begin, mut sum, mut keys) = (Instant::now(), 0.0, 0);
+        for _ in 0..ROUNDS {
+            let mut parser = Parser::new(format, document.as_bytes());
+            while let Entry::Series(_) | Entry::Help { .. } | Entry::Type { .. } = {
+                let entry = parser.next_entry().unwrap();
+                if let Entry::Series(series) = &entry {
+                    sum += series.value;
+                    keys += series.text().len();
+                }
+                entry
+            } {}
+        }
+        assert!(sum > 0.0 && keys > 0);
+        report(&format!("reading {format:?}"), document.len() * ROUNDS, begin);
+    }
 }
