@@ -1,5 +1,6 @@
 //! Prometheus' formats both ways: [`expose`] writes the text format 0.0.4 and OpenMetrics 1.0 for whoever scrapes, [`parse`]
-//! reads both; [`relabel`] changes the labels of targets and series.
+//! reads both; [`relabel`] changes the labels of targets and series; [`remote`] holds
+//! the messages of remote write.
 //!
 //! Pure: text in, text out.
 
@@ -7,6 +8,7 @@ pub mod expose;
 mod negotiate;
 pub mod parse;
 pub mod relabel;
+pub mod remote;
 
 pub use expose::{Exposition, Family, Format, LabelText};
 pub use parse::{Entry, Limits, ParseError, Parser, Series};

@@ -115,33 +115,64 @@ impl Prometheus {
     }
 }
 
+/// A request that somebody sent.
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// Serves documents for as long as the test runs: `GET /3` is the third. A document comes with the type of its content.
 pub(crate) fn serve(documents: Vec<(&'static str, Vec<u8>)>) -> SocketAddr {
+    listen(move |request| {
+        let place = request.path[1..].parse::<usize>().unwrap_or_default();
+        documents.get(place).cloned().unwrap_or_default()
+    })
+}
+
+/// Answers requests for as long as the test runs.
+pub(crate) fn listen(answer: impl Fn(Request) -> (&'static str, Vec<u8>) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             // A client that goes away is none of the test's business.
-            stream.and_then(|stream| answer(stream, &documents)).ok();
+            stream.and_then(|stream| exchange(&stream, &answer)).ok();
         }
     });
     address
 }
 
-fn answer(stream: TcpStream, documents: &[(&'static str, Vec<u8>)]) -> std::io::Result<()> {
+fn exchange(
+    mut stream: &TcpStream,
+    answer: impl Fn(Request) -> (&'static str, Vec<u8>),
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(&stream).lines();
-    let first = lines.next().transpose()?.unwrap_or_default();
-    for line in lines.by_ref() {
-        if line?.is_empty() {
-            break;
-        }
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let path = first.split(' ').nth(1).unwrap_or("/").to_owned();
+    let mut request = Request { path, headers: Vec::new(), body: Vec::new() };
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let place = first.split(' ').nth(1).and_then(|path| path[1..].parse::<usize>().ok());
-    let Some((content, body)) = place.and_then(|place| documents.get(place)) else { return Ok(()) };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body)?;
+    let (content, body) = answer(request);
     let length = body.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {content}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
-    (&stream).write_all(&[head.as_bytes(), body].concat())
+    stream.write_all(&[head.as_bytes(), &body].concat())
 }

@@ -6,5 +6,6 @@
 
 mod lab;
 mod relabel;
+mod remote;
 mod speed;
 mod tricky;

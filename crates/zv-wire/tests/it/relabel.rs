@@ -12,6 +12,9 @@ use crate::lab::{Prometheus, eventually, installed, serve};
 /// The fields of a rule; `source_labels` are separated by commas.
 type Fields = &'static [(&'static str, &'static str)];
 
+/// How labels differ from those before; an empty value: it is gone.
+type Changes = Option<&'static [(&'static str, &'static str)]>;
+
 /// Every series has these labels to begin with, and those that Prometheus gives it.
 const LABELS: [(&str, &str); 7] = [
     ("__name__", "m"),
@@ -23,8 +26,8 @@ const LABELS: [(&str, &str); 7] = [
     ("zone", "eu-1\n"),
 ];
 
-/// Rules, and how the labels differ afterwards (an empty value: it is gone); `None` where the series is dropped.
-const CASES: &[(&[Fields], Option<&[(&str, &str)]>)] = &[
+/// Rules, and how the labels differ afterwards; `None` where the series is dropped.
+const CASES: &[(&[Fields], Changes)] = &[
     (&[&[("target_label", "t")]], Some(&[])),
     (&[&[("source_labels", "a"), ("target_label", "t")]], Some(&[("t", "foo")])),
     (&[&[("source_labels", "a,b"), ("target_label", "t")]], Some(&[("t", "foo;bar")])),
