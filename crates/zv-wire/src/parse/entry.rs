@@ -74,6 +74,11 @@ impl<'a> Series<'a, '_> {
         })
     }
 
+    /// Returns the labels as [`Series::pairs`] does, but bounds as they were written.
+    pub(crate) fn written_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.labels.iter().map(|(name, value)| (unescape(name, true), unescape(value, true)))
+    }
+
     /// Makes the series' labels; fails where a name is empty or comes twice.
     pub fn labels(&self) -> Result<Labels, ParseError> {
         let mut builder = LabelsBuilder::default();

@@ -55,7 +55,10 @@ impl Fault {
 /// Returns the beginning of a text, for an error.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 40;
-    let mut out: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut out = String::new();
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() { out.extend(c.escape_debug()) } else { out.push(c) }
+    }
     if text.chars().nth(LONGEST).is_some() {
         out.push('…');
     }
