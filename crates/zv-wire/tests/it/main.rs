@@ -9,3 +9,4 @@ mod relabel;
 mod remote;
 mod speed;
 mod tricky;
+mod written;
