@@ -1,8 +1,31 @@
-//! Chooses the format that whoever scrapes would rather have, from its `Accept` header.
+//! Chooses the format that whoever scrapes would rather have, from its `Accept` header; and says what a scraper accepts and
+//! what it was given.
 
 use crate::expose::Format;
 
 impl Format {
+    /// What a scraper that reads with [`crate::Parser`] puts into its `Accept` header.
+    pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+        application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+        text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+
+    /// Returns the format of a document by its `Content-Type`. Prometheus refuses what is `None` unless its configuration
+    /// names a format for such targets (`fallback_scrape_protocol`).
+    pub fn of_content_type(content_type: &str) -> Option<Format> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/openmetrics-text") {
+            return Some(Format::OpenMetrics);
+        }
+        kind.eq_ignore_ascii_case("text/plain").then_some(Format::Text)
+    }
+
+    /// Returns the format of a document of which nothing else is known: OpenMetrics ends with `# EOF`.
+    pub fn of_document(document: &[u8]) -> Format {
+        let last = document.strip_suffix(b"\n").unwrap_or(document);
+        let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        if last == b"# EOF" { Format::OpenMetrics } else { Format::Text }
+    }
+
     /// Returns the format for an `Accept` header: the one with the highest `q` among those that are spoken, the first named
     /// where two are wished for alike. Whatever is not understood counts as not said; then the text format is the answer,
     /// as everything that scrapes reads it.
@@ -116,6 +139,26 @@ mod tests {
             (";;;,,,=\"", Format::Text),
         ] {
             assert_eq!(Format::negotiate(accept), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn formats_are_told_by_header_and_by_ending() {
+        for format in [Format::Text, Format::OpenMetrics] {
+            assert_eq!(Format::of_content_type(format.content_type()), Some(format));
+        }
+        assert_eq!(Format::of_content_type("Text/Plain"), Some(Format::Text));
+        assert_eq!(Format::of_content_type("text/html; charset=utf-8"), None);
+        assert_eq!(Format::of_content_type(""), None);
+        assert_eq!(Format::negotiate(Format::ACCEPT), Format::OpenMetrics);
+        for (document, expected) in [
+            ("a 1\n# EOF\n", Format::OpenMetrics),
+            ("# EOF", Format::OpenMetrics),
+            ("a 1\n# EOF\n\n", Format::Text),
+            ("a 1\n", Format::Text),
+            ("", Format::Text),
+        ] {
+            assert_eq!(Format::of_document(document.as_bytes()), expected, "{document}");
         }
     }
 
