@@ -6,7 +6,7 @@ use super::{of_file, sound, written};
 
 fn change(old: &str, new: &str) -> (Vec<&'static str>, Vec<Setting>, Vec<String>) {
     let plan = diff(&sound(old).config, &sound(new).config);
-    assert_eq!(plan.unchanged.len() + plan.changed.len(), 7);
+    assert_eq!(plan.unchanged.len() + plan.changed.len(), 8);
     assert_eq!(plan.is_applicable(), plan.needs_restart.is_empty());
     (plan.changed, plan.apply, plan.needs_restart)
 }
