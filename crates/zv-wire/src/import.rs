@@ -75,7 +75,7 @@ impl<'a> Import<'a> {
                     gathered += 1;
                 }
                 Entry::Type { family, kind } => {
-                    self.families.entry(family.into_owned()).or_default().kind = kind
+                    self.families.entry(family.into_owned()).or_default().kind = kind;
                 }
                 Entry::Help { family, text } => {
                     self.families.entry(family.into_owned()).or_default().help = text.into_owned();
