@@ -1,3 +1,5 @@
+//! The bytes of the protocol, messages of others, limits, and that what is written is read again.
+
 use proptest::prelude::*;
 use zv_model::{Labels, STALE_NAN, Sample};
 
