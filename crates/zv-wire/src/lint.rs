@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use zv_model::MetricKind;
-use zv_model::labels::{is_plain_label_name, is_plain_metric_name};
+use zv_model::labels::{METRIC_NAME, is_plain_label_name, is_plain_metric_name};
 
 use crate::Format;
 use crate::parse::{Entry, Exemplar, Fault, ParseError, Parser, Series};
@@ -123,7 +123,8 @@ fn sorted(mut labels: Pairs<'_>) -> Result<Pairs<'_>, Broken> {
     if let Some(two) = labels.windows(2).find(|two| two[0].0 == two[1].0) {
         return Err(format!("label `{}` stands there twice", two[0].0));
     }
-    if let Some((name, _)) = labels.iter().find(|(name, _)| !is_plain_label_name(name)) {
+    let is_name = |name: &str| is_plain_label_name(name) && name != METRIC_NAME;
+    if let Some((name, _)) = labels.iter().find(|(name, _)| !is_name(name)) {
         return Err(format!("`{name}` is no name of a label"));
     }
     labels.retain(|(_, value)| !value.is_empty());

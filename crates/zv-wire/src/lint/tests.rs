@@ -1,3 +1,5 @@
+//! Documents of OpenMetrics' own test suite and their verdict, and what is written here.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Both formats, mistakes with their line, limits, and that what is written is read again.
+
 use proptest::prelude::*;
 use zv_model::{Labels, is_stale};
 

@@ -1,5 +1,8 @@
 //! The text format, version 0.0.4, as lenient as Prometheus' own reader: blanks may stand nearly everywhere, commas between
 //! labels may be missing, the last line needs no end, and names may stand in quotes.
+//!
+//! Otherwise than there, a blank before a name is no part of it, a time may be before 1970, and a NUL ends nothing: it may
+//! stand in quotes and is a mistake elsewhere.
 
 use zv_model::MetricKind;
 

@@ -4,7 +4,9 @@
 
 use std::time::Instant;
 
-use zv_model::MetricKind;
+use zv_model::{MetricKind, Sample};
+use zv_wire::remote::unpack;
+use zv_wire::remote::v1::{Encoder, Item, Limits, Message};
 use zv_wire::{Entry, Exposition, Format, LabelText, Parser};
 
 const FAMILIES: usize = 40;
@@ -89,4 +91,59 @@ fn reading() {
         assert!(sum > 0.0 && keys > 0);
         report(&format!("reading {format:?}"), document.len() * ROUNDS, begin);
     }
+}
+
+#[test]
+#[ignore = "prints a speed, asserts nothing"]
+fn pushing() {
+    let document = host(Format::Text, &labels(), &names(), 0, 0);
+    let (mut parser, mut series) = (Parser::new(Format::Text, document.as_bytes()), Vec::new());
+    loop {
+        match parser.next_entry().unwrap() {
+            Entry::Series(one) => series.push((one.labels().unwrap(), one.value)),
+            Entry::Eof => break,
+            _ => {}
+        }
+    }
+    let (mut encoder, mut bodies) = (Encoder::default(), Vec::new());
+    let (begin, mut samples, mut bytes) = (Instant::now(), 0, 0);
+    for round in 0..ROUNDS as i64 {
+        for batch in series.chunks(2000) {
+            for (labels, value) in batch {
+                encoder.series(labels, &[Sample { at: 1_700_000_000_000 + round, value: *value }]);
+            }
+            let mut body = Vec::new();
+            bytes += encoder.len();
+            encoder.finish(&mut body).unwrap();
+            samples += batch.len();
+            if round == 0 {
+                bodies.push(body);
+            }
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let packed = bodies.iter().map(Vec::len).sum::<usize>() / series.len();
+    println!(
+        "encoding and packing: {:.2} s a million samples, {packed} bytes each",
+        seconds / samples as f64 * 1e6
+    );
+    report("encoding and packing", bytes, begin);
+    let (begin, mut samples) = (Instant::now(), 0);
+    for _ in 0..ROUNDS / 10 {
+        for body in &bodies {
+            let message = unpack(body, usize::MAX).unwrap();
+            let mut message = Message::new(&message, Limits::default());
+            while let Some(item) = message.next_item().unwrap() {
+                if let Item::Series(one) = item {
+                    samples += one.samples.len();
+                    assert!(!one.labels().unwrap().is_empty());
+                }
+            }
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    println!(
+        "unpacking and decoding, labels made: {:.2} s a million samples",
+        seconds / samples as f64 * 1e6
+    );
 }

@@ -71,6 +71,9 @@ pub struct Series<'a, 'p> {
     pub exemplars: &'p [Exemplar<'a>],
     /// How many native histograms there were, which are not read.
     pub histograms: usize,
+    /// The bytes of the labels, where they stand before all else, as every usual sender writes them. The same bytes mean the
+    /// same labels, so that these need be made only for bytes that are new.
+    pub key: Option<&'a [u8]>,
 }
 
 impl Series<'_, '_> {
@@ -103,12 +106,13 @@ impl<'a> Message<'a> {
         while let Some((field, content)) = self.fields.next()? {
             match field {
                 1 => {
-                    let histograms = self.read_series(content.bytes(field)?)?;
+                    let (histograms, key) = self.read_series(content.bytes(field)?)?;
                     return Ok(Some(Item::Series(Series {
                         pairs: &self.labels,
                         samples: &self.samples,
                         exemplars: &self.exemplars,
                         histograms,
+                        key,
                     })));
                 }
                 3 => return Ok(Some(Item::Metadata(metadata(content.bytes(field)?)?))),
@@ -118,15 +122,22 @@ impl<'a> Message<'a> {
         Ok(None)
     }
 
-    fn read_series(&mut self, bytes: &'a [u8]) -> Result<usize, DecodeError> {
+    /// Returns how many histograms there are, and the bytes of the labels.
+    fn read_series(&mut self, bytes: &'a [u8]) -> Result<(usize, Option<&'a [u8]>), DecodeError> {
         self.labels.clear();
         self.samples.clear();
         self.exemplars.clear();
-        let mut histograms = 0;
+        let (mut histograms, mut labels_end, mut in_front) = (0, 0, true);
         let mut fields = Fields(bytes);
-        while let Some((field, content)) = fields.next()? {
+        loop {
+            let begin = bytes.len() - fields.0.len();
+            let Some((field, content)) = fields.next()? else { break };
             match field {
-                1 => push_label(&mut self.labels, content.bytes(field)?, self.limits)?,
+                1 => {
+                    push_label(&mut self.labels, content.bytes(field)?, self.limits)?;
+                    in_front &= begin == labels_end;
+                    labels_end = bytes.len() - fields.0.len();
+                }
                 2 => self.samples.push(sample(content.bytes(field)?)?),
                 3 => {
                     let limit = self.limits.labels;
@@ -139,7 +150,7 @@ impl<'a> Message<'a> {
                 _ => {}
             }
         }
-        Ok(histograms)
+        Ok((histograms, in_front.then(|| &bytes[..labels_end])))
     }
 }
 

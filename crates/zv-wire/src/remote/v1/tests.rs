@@ -1,3 +1,5 @@
+//! The bytes of the protocol, messages of others, limits, and that what is written is read again.
+
 use proptest::prelude::*;
 use zv_model::{Labels, STALE_NAN, Sample};
 
@@ -36,6 +38,23 @@ fn what_other_senders_put_in_is_passed_over() {
 }
 
 #[test]
+fn the_bytes_of_the_labels_are_a_key() {
+    let (label, sample) = (b"\x0a\x06\x0a\x01a\x12\x01b", b"\x12\x02\x10\x01");
+    for (parts, expected) in [
+        (vec![&label[..], sample, sample], Some(&label[..])),
+        (vec![&sample[..]], Some(&[][..])),
+        (vec![&label[..], sample, label], None),
+        (vec![&sample[..], label], None),
+    ] {
+        let series = parts.concat();
+        let bytes = [&[0x0a, series.len() as u8][..], &series].concat();
+        let mut message = Message::new(&bytes, Limits::default());
+        let Some(Item::Series(series)) = message.next_item().unwrap() else { panic!() };
+        assert_eq!(series.key, expected);
+    }
+}
+
+#[test]
 fn labels_that_are_none_are_told() {
     for (pairs, expected) in [
         (
@@ -46,7 +65,7 @@ fn labels_that_are_none_are_told() {
         (&[("__name__", "up"), ("", "1")], Err(LabelFault::Unnamed)),
         (&[("a", "1")], Err(LabelFault::NoName)),
     ] {
-        let series = Series { pairs, samples: &[], exemplars: &[], histograms: 0 };
+        let series = Series { pairs, samples: &[], exemplars: &[], histograms: 0, key: None };
         assert_eq!(series.labels(), expected);
     }
 }
