@@ -254,7 +254,7 @@ fn mistakes_in_the_configuration_are_told_and_secrets_are_not() {
     let ended = place.doctor(&["--json", "--agent", "none"], &[("DOCKER_HOST", "unix:///no/such.sock")]);
     let found = Checks::of(&ended);
     told(&found.get("store", "token"), "problem", &["open to everybody", "chmod o="]);
-    told(&found.get("store", "kept"), "ok", &["1 files"]);
+    told(&found.get("store", "kept"), "ok", &["1 file,"]);
     assert!(!ended.out.contains("hunter2"), "{}", ended.out);
 
     let local = Place::new("stack: { runtime: local, file: /dev/null }\n");
