@@ -54,7 +54,7 @@ pub(crate) fn service(stack: &str, name: &str, replicas: Vec<Replica>) -> Servic
         running: up,
         healthy: up,
         depends_on: Vec::new(),
-        restarts: replicas.iter().fold(0, |sum, replica| sum.saturating_add(replica.restarts)),
+        restarts: replicas.iter().map(|replica| replica.restarts).sum(),
         usage: None,
         replicas,
     }
