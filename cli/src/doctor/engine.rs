@@ -133,7 +133,10 @@ fn unreachable(trouble: &Trouble, located: &Located, here: &Here) -> String {
     let socket = located.socket();
     match (trouble, socket) {
         (Trouble::Denied, Some(socket)) => match std::fs::metadata(socket) {
-            Ok(found) => here.joining(found.gid()),
+            Ok(found) => {
+                let joining = here.joining(found.gid());
+                format!("{joining}; that is as good as root, and a socket proxy that only reads is the other way")
+            }
             Err(_) => "run this as root, or give this user the folders on the way to the socket".to_owned(),
         },
         (Trouble::Absent, Some(socket)) => here.fitting(

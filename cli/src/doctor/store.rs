@@ -27,7 +27,8 @@ pub(super) fn look(config: &Config, here: &Here) -> Vec<Finding> {
     room(&nearest, &mut findings);
     if is_there {
         let (files, bytes) = size(path);
-        findings.ok("kept", format!("{files} files, {}", words::bytes(bytes)));
+        let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        findings.ok("kept", format!("{files}, {}", words::bytes(bytes)));
     }
     if here.contained && here.mounts.above(path).is_none_or(|point| point == Path::new("/")) {
         findings.note(
