@@ -10,4 +10,5 @@
 mod config;
 mod engine;
 mod http;
+mod probes;
 mod whole;
