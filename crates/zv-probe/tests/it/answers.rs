@@ -43,8 +43,9 @@ async fn an_answer_is_cut_and_made_harmless() {
 #[tokio::test]
 async fn what_was_answered_before_the_deadline_is_kept() {
     let server = Server::start(|mut stream| async move {
-        stream.read(&mut [0; 4096]).await.ok();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning").await.ok();
+        if matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning").await.ok();
+        }
         std::future::pending::<()>().await;
     })
     .await;
