@@ -78,6 +78,8 @@ impl Agent {
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });
+        // Before anybody can ask for one.
+        stacks.probes().configure(config.probes.clone());
         let rights = rights(&config, surroundings.origin.as_ref());
         // One that was made just now is the one a reload compares with.
         config.api.token = rights.token.as_ref().map(|token| Secret::new(token.reveal()));
@@ -139,7 +141,6 @@ impl Agent {
         watching.spawn(watch::run(stacks.clone(), Duties { sample: true }, watch_stop.clone()));
         let probe_stop = CancellationToken::new();
         let mut probing = JoinSet::new();
-        stacks.probes().configure(config.probes.clone());
         probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));
