@@ -81,6 +81,8 @@ impl Agent {
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });
+        // Before anybody can ask for one.
+        stacks.probes().configure(config.probes.clone());
         let rights = rights(&config, surroundings.origin.as_ref());
         // One that was made just now is the one a reload compares with.
         config.api.token = rights.token.as_ref().map(|token| Secret::new(token.reveal()));
@@ -145,7 +147,6 @@ impl Agent {
         watching.spawn(collect::task::run(stacks.collected().clone(), senses, collect_stop.clone()));
         let probe_stop = CancellationToken::new();
         let mut probing = JoinSet::new();
-        stacks.probes().configure(config.probes.clone());
         probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));

@@ -9,6 +9,8 @@ mod board;
 mod history;
 mod once;
 mod runner;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

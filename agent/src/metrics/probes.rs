@@ -106,6 +106,8 @@ impl Families<'_> {
             let is_told = row.kind == "http" || is_conversation(row);
             is_told.then(|| flag(row.report.mismatched))
         });
+        let help = "Indicates if probe failed due to bytes mismatch";
+        self.gauge("probe_failed_due_to_bytes", help, |row| is_conversation(row).then_some(0.0));
     }
 
     fn of_web(&mut self) {
@@ -179,7 +181,11 @@ fn is_success(report: &Report) -> bool {
 
 /// There was a connection to somebody who may say the wrong thing.
 fn is_conversation(row: &Row) -> bool {
-    matches!(row.kind, "tcp" | "tls" | "redis" | "postgres" | "mysql") && row.report.peer.is_some()
+    match row.kind {
+        "tcp" | "redis" | "postgres" | "mysql" => row.report.peer.is_some(),
+        "tls" => row.report.tls_version.is_some(),
+        _ => false,
+    }
 }
 
 fn flag(is_so: bool) -> f64 {

@@ -91,7 +91,7 @@ pub async fn run(stacks: Stacks, stop: CancellationToken) {
 
 impl Stacks {
     /// Feeds the model and tells the listeners what changed. Returns what else is to be done.
-    pub(super) fn apply(&self, input: Input) -> Vec<Change> {
+    pub(crate) fn apply(&self, input: Input) -> Vec<Change> {
         let mut state = self.state();
         let was_listed = state.model.is_listed();
         let changes = state.model.apply(crate::clock::now(), input);

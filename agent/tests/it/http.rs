@@ -2,7 +2,7 @@
 
 mod client;
 mod fake;
-mod harness;
+pub(crate) mod harness;
 mod limits;
 mod listeners;
 mod page;

@@ -11,4 +11,5 @@ mod config;
 mod engine;
 mod host;
 mod http;
+mod probes;
 mod whole;

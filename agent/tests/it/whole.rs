@@ -2,7 +2,7 @@
 
 mod actions;
 mod clients;
-mod disk;
+pub(crate) mod disk;
 mod docker;
 mod ending;
 mod logs;

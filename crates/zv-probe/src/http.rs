@@ -117,6 +117,7 @@ async fn unexpected_status(
     let told = match timeout(HEAR_OUT, answer.first_chunk()).await {
         Ok(Some(said)) if !said.is_empty() => {
             trace.hear(&said);
+            trace.read_body(said.len());
             format!(": `{}`", quote(&said))
         }
         _ => String::new(),
@@ -133,9 +134,7 @@ async fn judged(
     trace: &mut Trace,
 ) -> Result<String, Fault> {
     let (body, is_whole) = answer.body(BODY_LIMIT, trace).await?;
-    if let Some(answer) = &mut trace.http {
-        answer.body_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    }
+    trace.read_body(body.len());
     for rule in &http.expect.body {
         judge_body(rule, &body, is_whole).map_err(|lack| {
             trace.mismatched = true;

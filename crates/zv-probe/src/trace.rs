@@ -72,6 +72,13 @@ impl Trace {
         self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
+    /// Notes how much was read of the body of the last answer.
+    pub(crate) fn read_body(&mut self, bytes: usize) {
+        if let Some(answer) = &mut self.http {
+            answer.body_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        }
+    }
+
     /// Ends the current phase and begins another.
     pub(crate) fn enter(&mut self, phase: Phase) {
         let now = clock::now();
