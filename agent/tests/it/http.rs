@@ -5,6 +5,7 @@ mod fake;
 pub(crate) mod harness;
 mod limits;
 mod listeners;
+mod metrics;
 mod page;
 mod rights;
 mod routes;
