@@ -43,6 +43,7 @@ impl Rig {
             death_limits: Limits::default(),
             started_at: DateTime::from_timestamp(1, 0).unwrap(),
             closing: CancellationToken::new(),
+            collected: crate::collect::Collected::default(),
         });
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -285,7 +286,7 @@ async fn listeners_are_told_when_what_stands_changes() {
     let mut tasks = JoinSet::new();
     let at = server(&mut tasks).await;
     let rig = Rig::start();
-    let mut events = rig.stacks.events(None);
+    let mut events = rig.stacks.events(None, None);
     rig.configure(&format!(
         "  - {{ name: my api, http: \"http://{at}/\", every: 100ms, failing_every: 100ms, confirm: 2 of 2 }}\n"
     ));
