@@ -1,0 +1,223 @@
+//! Aggregations: series whose labels agree become one.
+
+use super::matching::{Counting, Keys};
+use super::statistics::{Kahan, Mean};
+use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, is_absent};
+use crate::ast::{Aggregate, AggregateOp};
+
+/// The groups of an aggregation.
+pub(super) struct Groups {
+    /// Of each series, its group.
+    pub(super) of: Vec<usize>,
+    /// Of each group, its first series.
+    pub(super) first: Vec<usize>,
+}
+
+impl Groups {
+    pub(super) fn new(series: &[Series], counting: Counting<'_>) -> Self {
+        let mut keys = Keys::default();
+        let mut first = Vec::new();
+        let number = |(place, series): (usize, &Series)| {
+            let number = keys.number(&series.labels, counting);
+            if number == first.len() {
+                first.push(place);
+            }
+            number
+        };
+        let of = series.iter().enumerate().map(number).collect();
+        Self { of, first }
+    }
+
+    /// Returns the series of each group.
+    pub(super) fn members(&self) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.first.len()];
+        for (series, group) in self.of.iter().enumerate() {
+            members[*group].push(series);
+        }
+        members
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, grid: Grid) -> Evaluated<Column> {
+        let counting = Counting::of(!aggregate.is_without, &aggregate.labels);
+        if let (AggregateOp::CountValues, Some(param)) = (aggregate.op, &aggregate.param) {
+            return self.count_values(aggregate, param, grid);
+        }
+        let param = aggregate.param.as_ref().map(|param| self.scalar(param, grid)).transpose()?;
+        let series = self.vector(&aggregate.expr, grid)?;
+        let groups = Groups::new(&series, counting);
+        let cells = groups.first.len().saturating_mul(grid.count);
+        self.spend(cells, cells.saturating_mul(size_of::<Mean>()))?;
+        let values = match (aggregate.op, &param) {
+            (AggregateOp::Sum, _) => fold::<Sum>(&series, &groups, grid),
+            (AggregateOp::Avg, _) => fold::<Average>(&series, &groups, grid),
+            (AggregateOp::Count, _) => fold::<Count>(&series, &groups, grid),
+            (AggregateOp::Min, _) => fold::<Least>(&series, &groups, grid),
+            (AggregateOp::Max, _) => fold::<Most>(&series, &groups, grid),
+            (AggregateOp::Group, _) => fold::<One>(&series, &groups, grid),
+            (AggregateOp::Stdvar, _) => fold::<Variance>(&series, &groups, grid),
+            (AggregateOp::Stddev, _) => {
+                let mut values = fold::<Variance>(&series, &groups, grid);
+                let present = values.iter_mut().flatten().filter(|value| !is_absent(**value));
+                present.for_each(|value| *value = value.sqrt());
+                values
+            }
+            (AggregateOp::Quantile, Some(param)) => self.quantile(aggregate, param, &series, &groups, grid)?,
+            (_, Some(param)) => return self.pick(aggregate, param, series, &groups, grid),
+            (_, None) => return Err(super::wrong_type("complete")),
+        };
+        let first = groups.first.iter().map(|first| &series[*first]);
+        let result = |(first, values): (&Series, Vec<f64>)| Series {
+            labels: counting.labels(&first.labels),
+            drop_name: first.drop_name,
+            values,
+        };
+        Ok(Column::Vector(first.zip(values).map(result).collect()))
+    }
+}
+
+/// What is made of the values of a group at one step.
+trait Fold: Clone + Default {
+    fn add(&mut self, value: f64);
+    /// Returns the result; none where nothing was added.
+    fn result(&self) -> Option<f64>;
+}
+
+/// Returns the results of each group.
+fn fold<F: Fold>(series: &[Series], groups: &Groups, grid: Grid) -> Vec<Vec<f64>> {
+    let mut cells = vec![F::default(); groups.first.len() * grid.count];
+    for (series, group) in series.iter().zip(&groups.of) {
+        let cells = &mut cells[group * grid.count..][..grid.count];
+        for (cell, value) in cells.iter_mut().zip(&series.values) {
+            if !is_absent(*value) {
+                cell.add(*value);
+            }
+        }
+    }
+    let row = |cells: &[F]| cells.iter().map(|cell| cell.result().unwrap_or(ABSENT)).collect();
+    cells.chunks(grid.count).map(row).collect()
+}
+
+#[derive(Clone, Default)]
+struct Sum {
+    sum: Kahan,
+    any: bool,
+}
+
+impl Fold for Sum {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        // The first value is the sum: minus zero stays what it is.
+        self.sum = if self.any { self.sum.plus(value) } else { Kahan { sum: value, lost: 0.0 } };
+        self.any = true;
+    }
+
+    fn result(&self) -> Option<f64> {
+        self.any.then(|| self.sum.total())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Average {
+    mean: Mean,
+    any: bool,
+}
+
+impl Fold for Average {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.mean.plus(value);
+        self.any = true;
+    }
+
+    fn result(&self) -> Option<f64> {
+        self.any.then(|| self.mean.total())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Count(u32);
+
+impl Fold for Count {
+    #[inline]
+    fn add(&mut self, _: f64) {
+        self.0 += 1;
+    }
+
+    fn result(&self) -> Option<f64> {
+        (self.0 > 0).then(|| f64::from(self.0))
+    }
+}
+
+#[derive(Clone, Default)]
+struct One(bool);
+
+impl Fold for One {
+    fn add(&mut self, _: f64) {
+        self.0 = true;
+    }
+
+    fn result(&self) -> Option<f64> {
+        self.0.then_some(1.0)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Least(Option<f64>);
+
+impl Fold for Least {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        match self.0 {
+            Some(least) if !(value < least || least.is_nan()) => {}
+            _ => self.0 = Some(value),
+        }
+    }
+
+    fn result(&self) -> Option<f64> {
+        self.0
+    }
+}
+
+#[derive(Clone, Default)]
+struct Most(Option<f64>);
+
+impl Fold for Most {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        match self.0 {
+            Some(most) if !(value > most || most.is_nan()) => {}
+            _ => self.0 = Some(value),
+        }
+    }
+
+    fn result(&self) -> Option<f64> {
+        self.0
+    }
+}
+
+#[derive(Clone, Default)]
+struct Variance {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Fold for Variance {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.mean = value;
+            self.squares = if value.is_finite() { 0.0 } else { f64::NAN };
+            return;
+        }
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+
+    fn result(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.squares / self.count)
+    }
+}

@@ -1,0 +1,3 @@
+//! The whole evaluator against test scripts.
+
+mod scripts;
