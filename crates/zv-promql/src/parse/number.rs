@@ -94,7 +94,7 @@ impl Parser<'_> {
             return Err(self.error(span, "duration out of range"));
         }
         // As Prometheus: to nanoseconds, then down to milliseconds. Nanoseconds fit, as was just looked at.
-        Ok((seconds * 1e9) as i64 / 1_000_000)
+        Ok((seconds * 1e9).round() as i64 / 1_000_000)
     }
 }
 

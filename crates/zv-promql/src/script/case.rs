@@ -67,17 +67,25 @@ impl<'a> State<'a> {
             Err(_) if is_experimental(&eval.expr) => return Ok(Some(EXPERIMENTAL)),
             Err(error) => return Err(error.to_string()),
         };
-        if eval.wants_histogram() || self.touches_native(query.expr()) {
+        if eval.wants_histogram() {
             return Ok(Some(NATIVE));
         }
+        match self.run(eval, &query) {
+            Ok(()) => Ok(None),
+            // Most functions ignore native histograms: where floats alone give the result, nothing is missing.
+            Err(_) if self.touches_native(query.expr()) => Ok(Some(NATIVE)),
+            Err(message) => Err(message),
+        }
+    }
+
+    fn run(&self, eval: &Eval, query: &Query) -> Result<(), String> {
         match eval.when {
             When::Range { from, to, step } => {
                 let range = TimeRange { from, to };
-                compare(eval, self.range(&query, range, step), Outcome::Range, self.options.is_strict)?;
+                compare(eval, self.range(query, range, step), Outcome::Range, self.options.is_strict)
             }
-            When::At(at) => self.instant(eval, &query, at)?,
+            When::At(at) => self.instant(eval, query, at),
         }
-        Ok(None)
     }
 
     /// Runs an instant query: as it is, with `@` at other times, and as the middle of a range query.

@@ -131,6 +131,10 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     if !is_word && !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
+    // `0x59` is a repetition, not a hexadecimal number.
+    if plain.contains(['x', 'X']) {
+        return None;
+    }
     let value = parse::parse_number(plain).ok()?;
     Some(if text.starts_with('-') { -value } else { value })
 }
