@@ -19,7 +19,11 @@ fn main() {
         let (rest, at) = line.rsplit_once(' ').expect("a time");
         let (series, value) = rest.rsplit_once(' ').expect("a value");
         let at: f64 = at.parse().expect("a time");
-        memory.append(&parse_labels(series).expect("labels"), (at * 1000.0) as i64, value.parse().expect("a value"));
+        memory.append(
+            &parse_labels(series).expect("labels"),
+            (at * 1000.0) as i64,
+            value.parse().expect("a value"),
+        );
     }
     let mut out = String::new();
     for line in std::io::stdin().lock().lines() {
@@ -48,14 +52,25 @@ fn write(answer: &zv_promql::Answer, out: &mut String) {
         let texts: Vec<String> = remarks.iter().map(|remark| quoted(&remark.to_string())).collect();
         texts.join(",")
     };
-    let _ = write!(out, "{{\"warnings\":[{}],\"infos\":[{}],\"result\":[", list(&answer.warnings), list(&answer.infos));
+    let _ = write!(
+        out,
+        "{{\"warnings\":[{}],\"infos\":[{}],\"result\":[",
+        list(&answer.warnings),
+        list(&answer.infos)
+    );
     match &answer.value {
         Value::Scalar(sample) => drop(write!(out, "[{{}},[[{},\"{}\"]]]", sample.at, sample.value)),
         Value::Text { text, .. } => drop(write!(out, "{}", quoted(text))),
         Value::Vector(elements) => {
             for (place, element) in elements.iter().enumerate() {
                 let comma = if place > 0 { "," } else { "" };
-                let _ = write!(out, "{comma}[{},[[{},\"{}\"]]]", labels(&element.labels), element.sample.at, element.sample.value);
+                let _ = write!(
+                    out,
+                    "{comma}[{},[[{},\"{}\"]]]",
+                    labels(&element.labels),
+                    element.sample.at,
+                    element.sample.value
+                );
             }
         }
         Value::Matrix(series) => {

@@ -52,7 +52,7 @@ impl Annotations {
         let bound = quote(bound);
         let text =
             format!("PromQL warning: bucket label \"le\" is missing or has a malformed value of {bound}");
-        self.add(Level::Warning, with_metric(text, metric), span);
+        self.add(Level::Warning, format!("{text} for metric name {}", quote(metric)), span);
     }
 
     pub(crate) fn possible_non_counter(&mut self, metric: &str, span: Span) {
@@ -71,16 +71,22 @@ impl Annotations {
 
     pub(crate) fn forced_monotonicity(&mut self, metric: &str, span: Span) {
         let link = "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile";
-        let text =
-            format!("PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see {link})");
-        self.add(Level::Info, with_metric(text, metric), span);
+        let text = format!(
+            "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see {link})"
+        );
+        self.add(Level::Info, format!("{text} for metric name {}", quote(metric)), span);
     }
 
     /// Returns warnings and infos with their places in the text of the query.
     pub(crate) fn written(&self, query: &str) -> (Vec<Remark>, Vec<Remark>) {
         let of = |level: Level| {
             let notes = self.notes.iter().filter(|note| note.level == level);
-            notes.map(|note| Remark { text: note.text.clone(), place: line_and_column(query, note.span.start) }).collect()
+            notes
+                .map(|note| Remark {
+                    text: note.text.clone(),
+                    place: line_and_column(query, note.span.start),
+                })
+                .collect()
         };
         (of(Level::Warning), of(Level::Info))
     }
@@ -98,10 +104,6 @@ impl std::fmt::Display for Remark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.text, self.place)
     }
-}
-
-fn with_metric(text: String, metric: &str) -> String {
-    if metric.is_empty() { text } else { format!("{text} for metric name {}", quote(metric)) }
 }
 
 /// Writes a number as Go's `%g`.
@@ -125,9 +127,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, written) in
-            [(1.5, "1.5"), (1e6, "1e+06"), (123_456.0, "123456"), (1e-5, "1e-05"), (f64::NAN, "NaN"), (-0.1, "-0.1")]
-        {
+        for (value, written) in [
+            (1.5, "1.5"),
+            (1e6, "1e+06"),
+            (123_456.0, "123456"),
+            (1e-5, "1e-05"),
+            (f64::NAN, "NaN"),
+            (-0.1, "-0.1"),
+        ] {
             assert_eq!(short_number(value), written);
         }
     }

@@ -102,7 +102,7 @@ impl<'a> Engine<'a> {
     /// Evaluates at one time.
     pub fn instant(&self, query: &Query, at: Timestamp) -> Result<Answer, QueryError> {
         let grid = Grid { start: at, step: 1, count: 1 };
-        let mut evaluator = self.evaluator(grid);
+        let mut evaluator = self.evaluator(TimeRange { from: at, to: at });
         if query.expr.value_type() == ValueType::Matrix {
             let series = evaluator.matrix(query.expr.inner(), grid)?;
             return Ok(answer(&evaluator, query, Value::Matrix(series)));
@@ -125,7 +125,7 @@ impl<'a> Engine<'a> {
             return Err(QueryError::BadData(message));
         }
         let grid = self.grid(range, step)?;
-        let mut evaluator = self.evaluator(grid);
+        let mut evaluator = self.evaluator(range);
         let mut series = match evaluator.finished(&query.expr, grid)? {
             Column::Scalar(values) => vec![Series::unnamed(values)],
             Column::Vector(series) => series,
@@ -139,7 +139,8 @@ impl<'a> Engine<'a> {
 
     fn grid(&self, range: TimeRange, step: i64) -> Result<Grid, QueryError> {
         if step <= 0 {
-            let message = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            let message =
+                "zero or negative query resolution step widths are not accepted. Try a positive integer";
             return Err(QueryError::BadData(message.to_owned()));
         }
         if range.to < range.from {
@@ -155,8 +156,8 @@ impl<'a> Engine<'a> {
         Ok(Grid { start: range.from, step, count })
     }
 
-    fn evaluator(&self, grid: Grid) -> Evaluator<'_> {
-        Evaluator::new(self.source, &self.options, self.stop, grid)
+    fn evaluator(&self, range: TimeRange) -> Evaluator<'_> {
+        Evaluator::new(self.source, &self.options, self.stop, range)
     }
 }
 
@@ -174,8 +175,10 @@ fn answer(evaluator: &Evaluator<'_>, query: &Query, value: Value) -> Answer {
 
 fn elements(series: Vec<Series>, at: Timestamp) -> Vec<VectorElement> {
     let present = series.into_iter().filter(|series| !is_absent(series.values[0]));
-    let element =
-        |series: Series| VectorElement { sample: Sample { at, value: series.values[0] }, labels: series.labels };
+    let element = |series: Series| VectorElement {
+        sample: Sample { at, value: series.values[0] },
+        labels: series.labels,
+    };
     present.map(element).collect()
 }
 

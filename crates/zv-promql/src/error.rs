@@ -16,7 +16,8 @@ pub struct ParseError {
 
 impl ParseError {
     pub(crate) fn new(text: &str, span: Span, message: impl Into<String>) -> Self {
-        let place = if text.is_empty() { "unknown position".to_owned() } else { line_and_column(text, span.start) };
+        let place =
+            if text.is_empty() { "unknown position".to_owned() } else { line_and_column(text, span.start) };
         Self { place, message: message.into(), span }
     }
 }
@@ -52,7 +53,9 @@ impl QueryError {
     pub fn kind(&self) -> &'static str {
         match self {
             QueryError::Parse(_) | QueryError::BadData(_) => "bad_data",
-            QueryError::Execution(_) | QueryError::Limit(_) | QueryError::Select(SelectError::Limit(_)) => "execution",
+            QueryError::Execution(_) | QueryError::Limit(_) | QueryError::Select(SelectError::Limit(_)) => {
+                "execution"
+            }
             QueryError::Select(SelectError::Unreadable { .. }) => "internal",
             QueryError::Timeout => "timeout",
             QueryError::Canceled => "canceled",

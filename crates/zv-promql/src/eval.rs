@@ -54,9 +54,8 @@ impl<'a> Evaluator<'a> {
         source: &'a dyn Queryable,
         options: &'a Options,
         stop: &'a dyn Fn() -> Option<Stop>,
-        grid: Grid,
+        query: TimeRange,
     ) -> Self {
-        let query = TimeRange { from: grid.start, to: grid.end() };
         Self { source, options, stop, query, annotations: Annotations::default(), spent: Spent::default() }
     }
 

@@ -48,8 +48,12 @@ pub(crate) enum Work {
     Time,
     Pi,
     Timestamp,
-    Sort { is_descending: bool },
-    SortByLabel { is_descending: bool },
+    Sort {
+        is_descending: bool,
+    },
+    SortByLabel {
+        is_descending: bool,
+    },
     LabelReplace,
     LabelJoin,
     HistogramQuantile,
@@ -126,12 +130,14 @@ const fn histogram(name: &'static str) -> Function {
     plain(name, &[Vector], Work::NoFloats)
 }
 
-const fn variadic(function: Function, variadic: i8) -> Function {
-    Function { variadic, ..function }
+const fn variadic(mut function: Function, variadic: i8) -> Function {
+    function.variadic = variadic;
+    function
 }
 
-const fn experimental(function: Function) -> Function {
-    Function { is_experimental: true, ..function }
+const fn experimental(mut function: Function) -> Function {
+    function.is_experimental = true;
+    function
 }
 
 const fn scalar(name: &'static str, args: &'static [ValueType], work: Work) -> Function {
@@ -156,7 +162,7 @@ static FUNCTIONS: &[Function] = &[
     plain("clamp_max", &[Vector, Scalar], Work::ClampMax),
     plain("clamp_min", &[Vector, Scalar], Work::ClampMin),
     map("cos", f64::cos),
-    map("cosh", f64::cosh),
+    map("cosh", cosh),
     window("count_over_time", Window::Count),
     date("day_of_month", Civil::day),
     date("day_of_week", Civil::weekday),
@@ -206,7 +212,7 @@ static FUNCTIONS: &[Function] = &[
     scalar("scalar", &[Vector], Work::Scalar),
     map("sgn", sign),
     map("sin", f64::sin),
-    map("sinh", f64::sinh),
+    map("sinh", sinh),
     plain("sort", &[Vector], Work::Sort { is_descending: false }),
     experimental(variadic(
         plain("sort_by_label", &[Vector, Text], Work::SortByLabel { is_descending: false }),
@@ -239,6 +245,17 @@ fn sign(value: f64) -> f64 {
         () if value > 0.0 => 1.0,
         () => value,
     }
+}
+
+/// Beyond this, the smaller of the two exponentials is lost; the larger is infinite before its half is, as in Prometheus.
+const LARGE: f64 = 21.0;
+
+fn sinh(value: f64) -> f64 {
+    if value.abs() > LARGE { (value.abs().exp() * 0.5).copysign(value) } else { value.sinh() }
+}
+
+fn cosh(value: f64) -> f64 {
+    if value.abs() > LARGE { value.abs().exp() * 0.5 } else { value.cosh() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod engine;
 mod error;
 mod eval;
 mod function;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod memory;
 mod parse;
 mod print;

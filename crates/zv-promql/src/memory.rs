@@ -39,7 +39,11 @@ impl Memory {
 }
 
 impl Queryable for Memory {
-    fn select<'a>(&'a self, range: TimeRange, matchers: &[Matcher]) -> Result<Vec<Selected<'a>>, SelectError> {
+    fn select<'a>(
+        &'a self,
+        range: TimeRange,
+        matchers: &[Matcher],
+    ) -> Result<Vec<Selected<'a>>, SelectError> {
         let wanted = |labels: &Labels| matchers.iter().all(|matcher| matcher.accepts_labels(labels));
         let found = self.series.iter().filter(|(labels, _)| wanted(labels)).map(|(labels, samples)| {
             let from = samples.partition_point(|sample| sample.at < range.from);
@@ -64,7 +68,8 @@ mod tests {
         }
         let (_, samples) = memory.iter().next().unwrap();
         assert_eq!(samples, [Sample { at: 1, value: 2.0 }, Sample { at: 2, value: 3.0 }]);
-        let selected = memory.select(TimeRange { from: 2, to: 9 }, &[Matcher::equal("__name__", "up")]).unwrap();
+        let selected =
+            memory.select(TimeRange { from: 2, to: 9 }, &[Matcher::equal("__name__", "up")]).unwrap();
         assert_eq!(selected.len(), 1);
         drop(selected);
         memory.clear();

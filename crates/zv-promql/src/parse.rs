@@ -7,10 +7,14 @@ mod check;
 mod lexer;
 mod number;
 mod selector;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use crate::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, Group, Matching, Paren, Text, Unary, ValueType};
+use crate::ast::{
+    Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, Group, Matching, Paren, Text, Unary, ValueType,
+};
 use crate::error::ParseError;
 use crate::function;
 use crate::quote::{quote, unquote};
@@ -47,6 +51,9 @@ pub(crate) fn parse(text: &str, options: ParseOptions) -> Result<Expr, ParseErro
     check::check(text, &expr)?;
     Ok(expr)
 }
+
+/// Whether it is `without`, and the labels.
+type Grouping = (bool, Vec<Arc<str>>);
 
 pub(crate) struct Parser<'a> {
     text: &'a str,
@@ -171,7 +178,8 @@ impl<'a> Parser<'a> {
             let right = self.expr(if op == BinaryOp::Pow { precedence } else { precedence + 1 })?;
             // Between scalars nothing is matched; labels are kept, so that the checks refuse them.
             let has_scalar = [&left, &right].iter().any(|side| side.value_type() == ValueType::Scalar);
-            let matching = if has_scalar && matching.labels.is_empty() { Matching::default() } else { matching };
+            let matching =
+                if has_scalar && matching.labels.is_empty() { Matching::default() } else { matching };
             left = Expr::Binary(Box::new(Binary { op, left, right, is_bool, matching, op_span }));
         }
         self.depth -= 1;
@@ -215,7 +223,9 @@ impl<'a> Parser<'a> {
                 Ok(Expr::Paren(Box::new(Paren { expr, span: start.to(end) })))
             }
             Kind::Identifier if self.kind_after() == Kind::LeftParen => self.call(),
-            Kind::Aggregate(op) if matches!(self.kind_after(), Kind::LeftParen | Kind::By | Kind::Without) => {
+            Kind::Aggregate(op)
+                if matches!(self.kind_after(), Kind::LeftParen | Kind::By | Kind::Without) =>
+            {
                 self.aggregation(op)
             }
             _ => self.vector_selector(),
@@ -254,7 +264,7 @@ impl<'a> Parser<'a> {
             if !self.accept(Kind::Comma) {
                 return Err(self.unexpected("", ""));
             }
-            if self.kind() == Kind::RightParen {
+            if !starts_expression(self.kind()) {
                 return Err(self.error(comma, "trailing commas not allowed in function call args"));
             }
         }
@@ -288,7 +298,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads `by (…)` or `without (…)`, where it is there.
-    fn grouping(&mut self) -> Result<Option<(bool, Vec<Arc<str>>)>, ParseError> {
+    fn grouping(&mut self) -> Result<Option<Grouping>, ParseError> {
         let is_without = match self.kind() {
             Kind::By => false,
             Kind::Without => true,
@@ -332,7 +342,9 @@ impl<'a> Parser<'a> {
             let text = self.slice(token.span);
             match token.kind {
                 Kind::Text => names.push(unquote(text).into()),
-                _ if zv_model::labels::is_plain_label_name(text) && is_word(token.kind) => names.push(text.into()),
+                _ if zv_model::labels::is_plain_label_name(text) && is_word(token.kind) => {
+                    names.push(text.into());
+                }
                 _ => return Err(self.unexpected(CONTEXT, "label")),
             }
             self.take();
@@ -344,12 +356,32 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Says whether an expression may begin with a token; what cannot be cut is told by whoever reads it.
+fn starts_expression(kind: Kind) -> bool {
+    match kind {
+        Kind::Wrong | Kind::Number | Kind::Duration | Kind::Text | Kind::LeftParen | Kind::LeftBrace => true,
+        Kind::Op(BinaryOp::Add | BinaryOp::Sub) => true,
+        _ => selector::is_name(kind),
+    }
+}
+
 /// Says whether a token is an identifier or a keyword that may stand for one.
 fn is_word(kind: Kind) -> bool {
-    use Kind::{Aggregate, Bool, By, End, GroupLeft, GroupRight, Identifier, Ignoring, MetricIdentifier, Offset, On};
+    use Kind::{
+        Aggregate, Bool, By, End, GroupLeft, GroupRight, Identifier, Ignoring, MetricIdentifier, Offset, On,
+    };
     matches!(
         kind,
-        Identifier | MetricIdentifier | Aggregate(_) | Bool | By | GroupLeft | GroupRight | Ignoring | Offset | On
+        Identifier
+            | MetricIdentifier
+            | Aggregate(_)
+            | Bool
+            | By
+            | GroupLeft
+            | GroupRight
+            | Ignoring
+            | Offset
+            | On
     ) || matches!(kind, Kind::Without | Kind::Start | End)
         || matches!(kind, Kind::Op(BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2))
 }

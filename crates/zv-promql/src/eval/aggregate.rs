@@ -63,7 +63,9 @@ impl Evaluator<'_> {
                 present.for_each(|value| *value = value.sqrt());
                 values
             }
-            (AggregateOp::Quantile, Some(param)) => self.quantile(aggregate, param, &series, &groups, grid)?,
+            (AggregateOp::Quantile, Some(param)) => {
+                self.quantile(aggregate, param, &series, &groups, grid)?
+            }
             (_, Some(param)) => return self.pick(aggregate, param, series, &groups, grid),
             (_, None) => return Err(super::wrong_type("complete")),
         };

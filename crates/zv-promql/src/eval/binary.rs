@@ -53,7 +53,8 @@ impl Evaluator<'_> {
         sides: impl Fn(usize, f64) -> (f64, f64, f64),
     ) -> Evaluated<Column> {
         for series in &mut series {
-            for (step, value) in series.values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
+            for (step, value) in series.values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value))
+            {
                 let (left, right, kept) = sides(step, *value);
                 *value = match op.is_filter() {
                     true if op.holds(left, right) => kept,

@@ -27,7 +27,7 @@ impl Evaluator<'_> {
                 self.clamp(call, grid, &vec![f64::NEG_INFINITY; grid.count], &most)
             }
             Work::Absent => self.absent(&call.args[0], grid),
-            Work::Scalar => self.to_scalar(&call.args[0], grid),
+            Work::Scalar => self.only_element(&call.args[0], grid),
             Work::Vector => Ok(Column::Vector(vec![Series::unnamed(self.scalar(&call.args[0], grid)?)])),
             Work::Time => Ok(Column::Scalar(times(grid))),
             Work::Pi => Ok(Column::Scalar(vec![std::f64::consts::PI; grid.count])),
@@ -114,11 +114,12 @@ impl Evaluator<'_> {
     }
 
     /// Returns the value of the only element, where there is exactly one.
-    fn to_scalar(&mut self, arg: &Expr, grid: Grid) -> Evaluated<Column> {
+    fn only_element(&mut self, arg: &Expr, grid: Grid) -> Evaluated<Column> {
         let mut values = vec![ABSENT; grid.count];
         let mut are_many = vec![false; grid.count];
         for series in self.vector(arg, grid)? {
-            for (step, value) in series.values.into_iter().enumerate().filter(|(_, value)| !is_absent(*value)) {
+            for (step, value) in series.values.into_iter().enumerate().filter(|(_, value)| !is_absent(*value))
+            {
                 are_many[step] |= !is_absent(values[step]);
                 values[step] = value;
             }

@@ -12,11 +12,14 @@ pub(crate) struct Civil {
 }
 
 impl Civil {
-    /// Of seconds since 1970. What is beyond the years that can be counted stays at their end.
+    /// Of seconds since 1970. What is no number of seconds is, as in Prometheus, the end of the years that it can count.
     pub(crate) fn of(seconds: f64) -> Self {
-        const FARTHEST: f64 = 1e15;
-        let whole = if seconds.is_nan() { -FARTHEST } else { seconds.trunc().clamp(-FARTHEST, FARTHEST) } as i64;
-        let days = whole.div_euclid(86_400);
+        // 2^63.
+        const END: f64 = 9_223_372_036_854_775_808.0;
+        let is_seconds = (-END..END).contains(&seconds);
+        let whole: i128 = if is_seconds { seconds as i128 } else { 1 << 63 };
+        // Quotients by a day's length fit.
+        let (days, second_of_day) = (whole.div_euclid(86_400) as i64, whole.rem_euclid(86_400) as i64);
         // Years that begin in March: the leap day is their last. 400 of them are an era of 146 097 days.
         let shifted = days + 719_468;
         let era = shifted.div_euclid(146_097);
@@ -27,7 +30,7 @@ impl Civil {
         let day = of_year - (153 * shifted_month + 2) / 5 + 1;
         let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Self { year, month, day, days, second_of_day: whole.rem_euclid(86_400) }
+        Self { year, month, day, days, second_of_day }
     }
 
     pub(crate) fn year(&self) -> f64 {
@@ -88,11 +91,12 @@ mod tests {
             (4_102_444_799.0, 2099, 12, 31, 23, 59, 4, 365),
         ] {
             let civil = Civil::of(seconds);
-            let got = [civil.year(), civil.month(), civil.day(), civil.hour(), civil.minute(), civil.weekday()];
+            let got =
+                [civil.year(), civil.month(), civil.day(), civil.hour(), civil.minute(), civil.weekday()];
             assert_eq!(got.map(|part| part as i64), [year, month, day, hour, minute, weekday], "{seconds}");
             assert_eq!(civil.day_of_year() as i64, day_of_year);
         }
         assert_eq!(Civil::of(951_827_696.0).days_in_month() as i64, 29);
-        let _ = Civil::of(f64::NAN).year();
+        assert_eq!(Civil::of(f64::NAN).year() as i64, 292_277_026_596);
     }
 }

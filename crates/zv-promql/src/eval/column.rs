@@ -35,10 +35,6 @@ impl Grid {
         self.start.saturating_add(self.step.saturating_mul(step as i64))
     }
 
-    pub(crate) fn end(&self) -> Timestamp {
-        self.time(self.count - 1)
-    }
-
     /// Returns the first step alone.
     pub(crate) fn first(&self) -> Grid {
         Grid { count: 1, ..*self }
@@ -109,7 +105,8 @@ impl Column {
             Column::Scalar(values) => (values.len(), values.len() * 8),
             Column::Text(_) => (0, 0),
             Column::Vector(series) => {
-                let present = |series: &Series| series.values.iter().filter(|value| !is_absent(**value)).count();
+                let present =
+                    |series: &Series| series.values.iter().filter(|value| !is_absent(**value)).count();
                 let samples = series.iter().map(present).sum();
                 (samples, series.iter().map(|series| series.values.len() * 8 + size_of::<Series>()).sum())
             }

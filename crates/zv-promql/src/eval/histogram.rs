@@ -30,7 +30,7 @@ impl Evaluator<'_> {
         let quantiles = self.scalar(&call.args[0], grid)?;
         let buckets = self.vector(&call.args[1], grid)?;
         for quantile in quantiles.iter().filter(|quantile| !(0.0..=1.0).contains(*quantile)) {
-            self.annotations.invalid_quantile(*quantile, call.args[0].span());
+            self.annotations.invalid_quantile(*quantile, call.args[0].inner().span());
         }
         self.histograms(&call.args[1], &buckets, grid, |step, buckets| quantile(quantiles[step], buckets))
     }
@@ -61,7 +61,9 @@ impl Evaluator<'_> {
             let mut is_mended = false;
             for (step, value) in values.iter_mut().enumerate() {
                 buckets.clear();
-                let all = members.iter().map(|(bound, at)| Bucket { bound: *bound, count: series[*at].values[step] });
+                let all = members
+                    .iter()
+                    .map(|(bound, at)| Bucket { bound: *bound, count: series[*at].values[step] });
                 buckets.extend(all.filter(|bucket| !is_absent(bucket.count)));
                 if !buckets.is_empty() {
                     let (result, mended) = of(step, &mut buckets);
@@ -70,7 +72,7 @@ impl Evaluator<'_> {
                 }
             }
             if is_mended {
-                self.annotations.forced_monotonicity(labels.metric_name(), arg.span());
+                self.annotations.forced_monotonicity(labels.metric_name(), arg.inner().span());
             }
             self.spend(grid.count, grid.count * 8)?;
             out.push(Series::new(labels, values));
@@ -89,7 +91,7 @@ impl Evaluator<'_> {
         for (at, series) in series.iter().enumerate() {
             let bound = series.labels.get(BOUND);
             let Ok(number) = bound.parse() else {
-                self.annotations.bad_bucket(series.labels.metric_name(), bound, arg.span());
+                self.annotations.bad_bucket(series.labels.metric_name(), bound, arg.inner().span());
                 continue;
             };
             let keeps = |name: &str| name != BOUND && (is_delayed || name != METRIC_NAME);
@@ -129,7 +131,8 @@ fn quantile(quantile: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
         return (f64::NAN, is_mended && last > 0);
     }
     let mut rank = quantile * all;
-    let found = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
+    let found = buckets[..last]
+        .partition_point(|bucket| bucket.count < rank || bucket.count.is_nan() || rank.is_nan());
     if found == last {
         return (buckets[last - 1].bound, is_mended);
     }

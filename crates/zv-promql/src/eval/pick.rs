@@ -23,7 +23,7 @@ impl Evaluator<'_> {
         groups: &Groups,
         grid: Grid,
     ) -> Evaluated<Vec<Vec<f64>>> {
-        let span = aggregate.param.as_ref().map(Expr::span).unwrap_or_default();
+        let span = aggregate.param.as_ref().map(|param| param.inner().span()).unwrap_or_default();
         let (least, most) = extremes(param);
         if param.iter().any(|quantile| quantile.is_nan()) {
             self.annotations.invalid_quantile(f64::NAN, span);
@@ -58,7 +58,7 @@ impl Evaluator<'_> {
         groups: &Groups,
         grid: Grid,
     ) -> Evaluated<Column> {
-        let span = aggregate.param.as_ref().map(Expr::span).unwrap_or_default();
+        let span = aggregate.param.as_ref().map(|param| param.inner().span()).unwrap_or_default();
         if aggregate.op == AggregateOp::LimitRatio {
             let (least, most) = extremes(param);
             if most > 1.0 {
@@ -84,7 +84,9 @@ impl Evaluator<'_> {
             for (step, k) in param.iter().enumerate().take(grid.count) {
                 let wanted = whole(*k)?;
                 found.clear();
-                found.extend(members.iter().copied().filter(|member| !is_absent(series[*member].values[step])));
+                found.extend(
+                    members.iter().copied().filter(|member| !is_absent(series[*member].values[step])),
+                );
                 let kept = first_of(aggregate.op, &mut found, &series, step, wanted);
                 if grid.is_instant() {
                     order.extend_from_slice(&found[..kept]);
@@ -100,7 +102,12 @@ impl Evaluator<'_> {
     }
 
     /// Counts how often each value is there.
-    pub(super) fn count_values(&mut self, aggregate: &Aggregate, param: &Expr, grid: Grid) -> Evaluated<Column> {
+    pub(super) fn count_values(
+        &mut self,
+        aggregate: &Aggregate,
+        param: &Expr,
+        grid: Grid,
+    ) -> Evaluated<Column> {
         let Column::Text(label) = self.eval(param, grid)? else { return Err(super::wrong_type("a string")) };
         if !super::label::is_name(&label) {
             return Err(QueryError::execution(format!("invalid label name {}", crate::quote::quote(&label))));

@@ -16,13 +16,19 @@ impl Evaluator<'_> {
         Ok(Column::Vector(series))
     }
 
-    pub(super) fn sort_by_label(&mut self, call: &Call, is_descending: bool, grid: Grid) -> Evaluated<Column> {
+    pub(super) fn sort_by_label(
+        &mut self,
+        call: &Call,
+        is_descending: bool,
+        grid: Grid,
+    ) -> Evaluated<Column> {
         let mut series = self.vector(&call.args[0], grid)?;
         let names: Vec<&str> = call.args[1..].iter().filter_map(text).collect();
         if grid.is_instant() {
             series.sort_by(|a, b| {
                 let by_names = names.iter().map(|name| natural(a.labels.get(name), b.labels.get(name)));
-                let order = by_names.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels));
+                let order =
+                    by_names.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels));
                 if is_descending { order.reverse() } else { order }
             });
         }

@@ -9,6 +9,7 @@ use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column};
 use crate::ast::{Call, Expr, ValueType};
 use crate::error::QueryError;
 use crate::function::Window;
+use crate::span::Span;
 
 /// The windows of an evaluation: each is open on the left, and as long as the others.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,7 @@ impl Evaluator<'_> {
         })?;
         if window == Window::Quantile && !out.is_empty() {
             for quantile in params[0].iter().filter(|quantile| !(0.0..=1.0).contains(*quantile)) {
-                self.annotations.invalid_quantile(*quantile, call.args[0].span());
+                self.annotations.invalid_quantile(*quantile, call.args[0].inner().span());
             }
         }
         if !window.keeps_name() && self.drop_names(&mut out) {
@@ -94,7 +95,10 @@ impl Evaluator<'_> {
 
     fn note(&mut self, window: Window, arg: &Expr, series: &Ranged<'_>) {
         if matches!(window, Window::Rate | Window::Increase) {
-            self.annotations.possible_non_counter(series.labels.metric_name(), arg.span());
+            // Prometheus has forgotten by then where a subquery stood.
+            let span =
+                if matches!(arg.inner(), Expr::Subquery(_)) { Span::default() } else { arg.inner().span() };
+            self.annotations.possible_non_counter(series.labels.metric_name(), span);
         }
     }
 
@@ -243,4 +247,3 @@ fn smoothing(samples: &[Sample], steps: &Steps, params: &[Vec<f64>], out: &mut [
     });
     wrong.map_or(Ok(()), Err)
 }
-

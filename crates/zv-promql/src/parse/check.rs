@@ -34,7 +34,8 @@ impl Check<'_> {
                     ValueType::Vector => Ok(()),
                     other => {
                         let word = go_type(other);
-                        let message = format!("subquery is only allowed on instant vector, got {word} instead");
+                        let message =
+                            format!("subquery is only allowed on instant vector, got {word} instead");
                         self.fail(subquery.span, message)
                     }
                 }
@@ -45,7 +46,8 @@ impl Check<'_> {
                 match unary.expr.value_type() {
                     ValueType::Scalar | ValueType::Vector => Ok(()),
                     other => {
-                        let message = "unary expression only allowed on expressions of type scalar or instant vector";
+                        let message =
+                            "unary expression only allowed on expressions of type scalar or instant vector";
                         self.fail(unary.span, format!("{message}, got {}", quote(&other.to_string())))
                     }
                 }
@@ -100,7 +102,9 @@ impl Check<'_> {
             return self.fail(binary.op_span, "comparisons between scalars must use BOOL modifier");
         }
         let matching = &binary.matching;
-        if let Some(label) = matching.labels.iter().find(|label| matching.is_on && matching.include.contains(label)) {
+        if let Some(label) =
+            matching.labels.iter().find(|label| matching.is_on && matching.include.contains(label))
+        {
             let message = format!("label {} must not occur in ON and GROUP clause at once", quote(label));
             return self.fail(binary.op_span, message);
         }
@@ -115,10 +119,12 @@ impl Check<'_> {
             return self.fail(binary.span(), "vector matching only allowed between instant vectors");
         }
         if !has_scalar && op.is_set() && matching.group != Group::None {
-            return self.fail(binary.span(), format!("no grouping allowed for {} operation", quote(op.sign())));
+            return self
+                .fail(binary.span(), format!("no grouping allowed for {} operation", quote(op.sign())));
         }
         if has_scalar && op.is_set() {
-            let message = format!("set operator {} not allowed in binary scalar expression", quote(op.sign()));
+            let message =
+                format!("set operator {} not allowed in binary scalar expression", quote(op.sign()));
             return self.fail(binary.span(), message);
         }
         Ok(())
@@ -150,7 +156,8 @@ impl Check<'_> {
         let (types, got) = (function.args.len(), call.args.len());
         let name = quote(function.name);
         if function.variadic == 0 && types != got {
-            return self.fail(call.span, format!("expected {types} argument(s) in call to {name}, got {got}"));
+            return self
+                .fail(call.span, format!("expected {types} argument(s) in call to {name}, got {got}"));
         }
         if function.variadic != 0 {
             let least = types - 1;

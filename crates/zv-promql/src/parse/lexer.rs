@@ -1,5 +1,7 @@
 //! Cuts a query into tokens, in the way and with the words of Prometheus.
 
+mod number;
+
 use crate::ast::{AggregateOp, BinaryOp};
 use crate::quote::quote;
 use crate::span::Span;
@@ -57,7 +59,8 @@ pub(crate) struct Tokens {
 
 /// Cuts a text into tokens; comments are left out.
 pub(crate) fn lex(text: &str) -> Tokens {
-    let mut lexer = Lexer { text, at: 0, start: 0, tokens: Vec::new(), parens: 0, in_braces: false, bracket: None };
+    let mut lexer =
+        Lexer { text, at: 0, start: 0, tokens: Vec::new(), parens: 0, in_braces: false, bracket: None };
     let wrong = loop {
         match lexer.next_token() {
             Ok(true) => {}
@@ -137,20 +140,29 @@ impl Lexer<'_> {
         let Some(next) = self.take() else {
             return match () {
                 () if self.in_braces => Err("unexpected end of input inside braces".to_owned()),
+                () if self.before_number() => {
+                    Err("unexpected end of input in duration expression".to_owned())
+                }
                 () if self.parens > 0 => Err("unclosed left parenthesis".to_owned()),
                 () if self.bracket.is_some() => Err("unclosed left bracket".to_owned()),
                 () => Ok(false),
             };
         };
         match next {
+            '"' | '\'' | '`' if self.before_number() => self.inside_brackets(next)?,
             '"' | '\'' => self.quoted(next)?,
             '`' => self.raw()?,
-            ',' => self.push(Kind::Comma),
+            ',' if !self.before_number() => self.push(Kind::Comma),
             _ if self.in_braces => self.inside_braces(next)?,
             _ if self.bracket.is_some() => self.inside_brackets(next)?,
             _ => self.outside(next)?,
         }
         Ok(true)
+    }
+
+    /// Says whether a bracket was opened and nothing but signs seen since.
+    fn before_number(&self) -> bool {
+        self.bracket.as_ref().is_some_and(|bracket| !bracket.number)
     }
 
     fn inside_braces(&mut self, next: char) -> Cut {
@@ -163,7 +175,9 @@ impl Lexer<'_> {
             '=' => Kind::Assign,
             '!' if self.accept(|c| c == '~') => Kind::MatchesNot,
             '!' if self.accept(|c| c == '=') => Kind::Op(BinaryOp::NotEqual),
-            '!' => return Err(format!("unexpected character after '!' inside braces: {}", rune(self.peek()))),
+            '!' => {
+                return Err(format!("unexpected character after '!' inside braces: {}", rune(self.peek())));
+            }
             '{' => return Err("unexpected left brace '{'".to_owned()),
             '}' => {
                 self.in_braces = false;
@@ -200,7 +214,8 @@ impl Lexer<'_> {
                 Err(format!("unexpected character: {}, expected ':'", rune(Some(next))))
             }
             ']' | '(' | ')' | '+' | '-' | '*' | '/' | '%' | '^' => self.outside(next),
-            '[' => Err("unexpected left bracket '['".to_owned()),
+            '[' if number => Err("unexpected left bracket '['".to_owned()),
+            _ if number => Err(format!("unexpected character: {}", rune(Some(next)))),
             _ => Err(format!("unexpected character in duration expression: {}", rune(Some(next)))),
         }
     }
@@ -313,90 +328,6 @@ impl Lexer<'_> {
             return Err("escape sequence is an invalid Unicode code point".to_owned());
         }
         Ok(())
-    }
-
-    fn number_at_start(&mut self) -> Cut {
-        self.at = self.start;
-        self.number_or_duration()
-    }
-
-    fn number_or_duration(&mut self) -> Cut {
-        if self.number() {
-            self.push(Kind::Number);
-            return Ok(());
-        }
-        if self.rest_of_duration() {
-            self.push(Kind::Duration);
-            return Ok(());
-        }
-        let read = &self.text[self.start..self.at];
-        Err(format!("bad number or duration syntax: {}", quote(read)))
-    }
-
-    /// Reads a number; false where it is none, which may be because it is a duration.
-    fn number(&mut self) -> bool {
-        let mut is_hex = false;
-        if self.accept(|c| c == '0') && self.accept(|c| matches!(c, 'x' | 'X')) {
-            self.accept(|c| c == '_');
-            is_hex = true;
-        }
-        let digit = |c: char| if is_hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
-        // A dot at the start does not count, as in Prometheus; reading the number refuses a second one.
-        self.accept(|c| c == '.');
-        let (mut has_dot, mut has_exponent) = (false, false);
-        while let Some(next) = self.peek() {
-            if digit(next) {
-                self.accept_all(digit);
-                continue;
-            }
-            match next {
-                '.' => {
-                    self.take();
-                    if has_dot || is_hex || self.accept(|c| matches!(c, '_' | '.')) {
-                        return false;
-                    }
-                    has_dot = true;
-                }
-                'e' | 'E' => {
-                    self.take();
-                    if has_exponent {
-                        return false;
-                    }
-                    has_exponent = true;
-                    self.accept(|c| matches!(c, '+' | '-'));
-                    if self.accept(|c| matches!(c, '.' | '_' | 'e' | 'E')) || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                '_' => {
-                    self.take();
-                    if self.accept(|c| matches!(c, '.' | '_' | 'e' | 'E')) || self.peek().is_none() {
-                        return false;
-                    }
-                }
-                _ => break,
-            }
-        }
-        self.at > self.start && !self.peek().is_some_and(is_alphanumeric)
-    }
-
-    fn rest_of_duration(&mut self) -> bool {
-        if !self.accept(|c| matches!(c, 's' | 'm' | 'h' | 'd' | 'w' | 'y')) {
-            return false;
-        }
-        self.accept(|c| c == 's');
-        while self.accept(|c| c.is_ascii_digit()) {
-            self.accept_all(|c| c.is_ascii_digit());
-            if !self.accept(|c| matches!(c, 's' | 'm' | 'h' | 'd' | 'w')) {
-                return false;
-            }
-            self.accept(|c| c == 's');
-        }
-        if self.peek().is_some_and(is_alphanumeric) {
-            self.take();
-            return false;
-        }
-        true
     }
 }
 

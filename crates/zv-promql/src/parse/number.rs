@@ -75,7 +75,7 @@ impl Parser<'_> {
         match self.kind() {
             Kind::Number | Kind::Duration => {}
             Kind::LeftParen => return Err(self.error(start, NO_ARITHMETIC)),
-            _ => return Err(self.unexpected("subquery or range selector", "number or duration")),
+            _ => return Err(self.unexpected("subquery selector", "number or duration")),
         }
         let number = self.number()?;
         let span = start.to(number.span);
@@ -103,9 +103,29 @@ const NO_ARITHMETIC: &str = "experimental duration expression is not enabled";
 fn parse_duration(text: &str) -> Result<i64, String> {
     duration::parse(text).map_err(|error| match error {
         DurationError::Empty => "empty duration string".to_owned(),
-        DurationError::Form(_) => format!("not a valid duration string: {}", quote(text)),
+        DurationError::Form(_) => match unknown_unit(text) {
+            Some(unit) => format!("unknown unit {} in duration {}", quote(unit), quote(text)),
+            None => format!("not a valid duration string: {}", quote(text)),
+        },
         DurationError::TooLong(_) => "duration out of range".to_owned(),
     })
+}
+
+/// Returns the first unit that is none, where nothing before it is wrong.
+fn unknown_unit(text: &str) -> Option<&str> {
+    const UNITS: [&str; 7] = ["y", "w", "d", "h", "m", "s", "ms"];
+    let (mut rest, mut last) = (text, None);
+    while !rest.is_empty() {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let end = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        let (name, after) = unit.split_at(end);
+        let Some(place) = UNITS.iter().position(|unit| *unit == name) else { return Some(name) };
+        if last.is_some_and(|last| place <= last) {
+            return None;
+        }
+        (last, rest) = (Some(place), after);
+    }
+    None
 }
 
 /// Writes a number as Go's `%f`.
@@ -119,7 +139,8 @@ fn go_fixed(value: f64) -> String {
 /// Reads a number without a sign: as an integer of Go (with `0x`, a leading zero for octal, and underscores), else as a
 /// floating-point number.
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
-    let invalid = || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", quote(text));
+    let invalid =
+        || format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", quote(text));
     if !underscores_fit(text) {
         return Err(invalid());
     }
@@ -129,7 +150,9 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     let integer = match lower.strip_prefix("0x") {
         Some(digits) if is_signed(digits) => return Err(invalid()),
         Some(digits) => return i64::from_str_radix(digits, 16).map(|n| n as f64).map_err(|_| invalid()),
-        None if lower.len() > 1 && lower.starts_with('0') && !is_signed(&lower[1..]) => i64::from_str_radix(&lower[1..], 8),
+        None if lower.len() > 1 && lower.starts_with('0') && !is_signed(&lower[1..]) => {
+            i64::from_str_radix(&lower[1..], 8)
+        }
         None => lower.parse::<i64>(),
     };
     if let Ok(integer) = integer {
@@ -137,7 +160,10 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     }
     let float: f64 = lower.parse().map_err(|_| invalid())?;
     if float.is_infinite() && !lower.starts_with("inf") {
-        return Err(format!("error parsing number: strconv.ParseFloat: parsing {}: value out of range", quote(text)));
+        return Err(format!(
+            "error parsing number: strconv.ParseFloat: parsing {}: value out of range",
+            quote(text)
+        ));
     }
     Ok(float)
 }

@@ -106,14 +106,15 @@ impl Parser<'_> {
             return Err(self.unexpected(MATCHING, "identifier or \"}\""));
         }
         self.take();
-        let name = if is_quoted { unquote(self.slice(label.span)) } else { self.slice(label.span).to_owned() };
+        let name =
+            if is_quoted { unquote(self.slice(label.span)) } else { self.slice(label.span).to_owned() };
         let op = match self.kind() {
             Kind::Assign => MatchOp::Equal,
             Kind::Op(BinaryOp::NotEqual) => MatchOp::NotEqual,
             Kind::Matches => MatchOp::Matches,
             Kind::MatchesNot => MatchOp::MatchesNot,
             // A quoted name alone is the metric's.
-            Kind::Comma | Kind::RightBrace if is_quoted => return Ok(Matcher::equal(METRIC_NAME, name)),
+            _ if is_quoted => return Ok(Matcher::equal(METRIC_NAME, name)),
             _ => return Err(self.unexpected(MATCHING, "label matching operator")),
         };
         self.take();
@@ -149,7 +150,9 @@ impl Parser<'_> {
             }
             length += 1;
             if length > 100 {
-                return Err(self.error(expr.span(), "the expression is nested too deeply: 100 levels are allowed"));
+                return Err(
+                    self.error(expr.span(), "the expression is nested too deeply: 100 levels are allowed")
+                );
             }
         }
     }
@@ -227,14 +230,16 @@ const MATCHING: &str = "label matching";
 fn timing(expr: &mut Expr) -> Option<(&mut i64, &mut Option<At>, &mut Span)> {
     match expr {
         Expr::Vector(selector) => Some((&mut selector.offset, &mut selector.at, &mut selector.span)),
-        Expr::Matrix(matrix) => Some((&mut matrix.selector.offset, &mut matrix.selector.at, &mut matrix.span)),
+        Expr::Matrix(matrix) => {
+            Some((&mut matrix.selector.offset, &mut matrix.selector.at, &mut matrix.span))
+        }
         Expr::Subquery(subquery) => Some((&mut subquery.offset, &mut subquery.at, &mut subquery.span)),
         _ => None,
     }
 }
 
 /// Says whether a token can be a metric's name.
-fn is_name(kind: Kind) -> bool {
+pub(super) fn is_name(kind: Kind) -> bool {
     match kind {
         Kind::Identifier | Kind::MetricIdentifier | Kind::Aggregate(_) => true,
         Kind::By | Kind::Offset | Kind::Without | Kind::Start | Kind::End => true,

@@ -153,8 +153,18 @@ fn native_of(labels: &Labels) -> Option<Labels> {
 /// Says whether an expression has syntax or functions that Prometheus hides behind switches.
 fn is_experimental(expr: &str) -> bool {
     const WORDS: [&str; 12] = [
-        "anchored", "smoothed", "fill(", "fill_left(", "fill_right(", "fill (", "fill_left (", "fill_right (",
-        "info(", "step()", "range()", "histogram_quantiles(",
+        "anchored",
+        "smoothed",
+        "fill(",
+        "fill_left(",
+        "fill_right(",
+        "fill (",
+        "fill_left (",
+        "fill_right (",
+        "info(",
+        "step()",
+        "range()",
+        "histogram_quantiles(",
     ];
     WORDS.iter().any(|word| expr.contains(word)) || has_duration_arithmetic(expr)
 }
@@ -162,7 +172,9 @@ fn is_experimental(expr: &str) -> bool {
 fn has_duration_arithmetic(expr: &str) -> bool {
     match Query::parse(expr, ParseOptions { experimental: true }) {
         Ok(_) => false,
-        Err(error) => error.message.contains("duration expression") || error.message.contains("unexpected <op:"),
+        Err(error) => {
+            error.message.contains("duration expression") || error.message.contains("unexpected <op:")
+        }
     }
 }
 

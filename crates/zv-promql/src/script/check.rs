@@ -58,7 +58,7 @@ pub(super) fn compare(
         }
         Value::Vector(elements) => {
             let got = elements.iter().map(|element| (&element.labels, vec![element.sample]));
-            series(eval, got.collect(), &|expected| match expected.first() {
+            series(eval, &got.collect::<Vec<_>>(), &|expected| match expected.first() {
                 // An instant result has the time of the query, whatever that is.
                 Some(Expected::Float(value)) => vec![Sample { at: at_of(elements), value: *value }],
                 _ => Vec::new(),
@@ -71,7 +71,7 @@ pub(super) fn compare(
             };
             debug_assert!(outcome == Outcome::Range || eval.range_vector.is_some());
             let got = matrix.iter().map(|series| (&series.labels, series.points.clone()));
-            series(eval, got.collect(), &|expected| {
+            series(eval, &got.collect::<Vec<_>>(), &|expected| {
                 let floats = (0..).zip(expected).filter_map(|(place, value)| match value {
                     Expected::Float(value) => Some(Sample { at: from + step * place, value: *value }),
                     Expected::Omitted | Expected::Histogram => None,
@@ -95,7 +95,7 @@ fn same(expected: f64, got: f64, what: &str) -> Result<(), String> {
 
 fn series(
     eval: &Eval,
-    got: Vec<(&Labels, Vec<Sample>)>,
+    got: &[(&Labels, Vec<Sample>)],
     samples: &dyn Fn(&[Expected]) -> Vec<Sample>,
 ) -> Result<(), String> {
     let expected: BTreeMap<&Labels, (usize, Vec<Sample>)> = eval
@@ -149,7 +149,11 @@ fn fits(wanted: &Wanted, text: &str) -> Result<bool, String> {
 }
 
 fn expect_failure(wanted: &Wanted, error: &str) -> Result<(), String> {
-    if fits(wanted, error)? { Ok(()) } else { Err(format!("it fails for another reason than {wanted:?}: {error}")) }
+    if fits(wanted, error)? {
+        Ok(())
+    } else {
+        Err(format!("it fails for another reason than {wanted:?}: {error}"))
+    }
 }
 
 /// Each expected remark must be there, and each that is there be expected, where any is.

@@ -99,7 +99,8 @@ impl<'a> Reader<'a> {
 
     fn load(&mut self, word: &str, step: &str) -> Result<Load, String> {
         let step = time(step)?;
-        let mut load = Load { step, series: Vec::new(), with_native: word == "load_with_nhcb", has_starts: false };
+        let mut load =
+            Load { step, series: Vec::new(), with_native: word == "load_with_nhcb", has_starts: false };
         while let Some(line) = self.next_in_block() {
             let first = line.split_whitespace().next().unwrap_or_default();
             if first.ends_with("@st") {
@@ -203,10 +204,13 @@ fn is_blank(line: &str) -> bool {
 
 /// Reads `instant at 5m EXPR` or `range from 0 to 10m step 1m EXPR`.
 fn when(rest: &str) -> Result<(When, &str), String> {
-    const FORM: &str = "write `eval instant at TIME EXPR` or `eval range from TIME to TIME step DURATION EXPR`";
-    let words = |text: &str| text.split_once(char::is_whitespace).map_or((text.len(), text.len()), |(word, rest)| {
-        (word.len(), text.len() - rest.trim_start().len())
-    });
+    const FORM: &str =
+        "write `eval instant at TIME EXPR` or `eval range from TIME to TIME step DURATION EXPR`";
+    let words = |text: &str| {
+        text.split_once(char::is_whitespace).map_or((text.len(), text.len()), |(word, rest)| {
+            (word.len(), text.len() - rest.trim_start().len())
+        })
+    };
     let (kind_end, begin) = words(rest);
     let body = &rest[begin..];
     match &rest[..kind_end] {

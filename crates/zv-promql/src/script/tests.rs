@@ -8,7 +8,9 @@ fn report(text: &str) -> Report {
 
 #[test]
 fn a_good_script_passes() {
-    let report = report("load 10s\n  m{a=\"b\"} 0+1x3 _ stale\n\neval instant at 20s m\n  m{a=\"b\"} 2\n\n# end\nclear\neval instant at 1 m\n");
+    let report = report(
+        "load 10s\n  m{a=\"b\"} 0+1x3 _ stale\n\neval instant at 20s m\n  m{a=\"b\"} 2\n\n# end\nclear\neval instant at 1 m\n",
+    );
     assert_eq!((report.passed, report.failures), (2, Vec::new()));
 }
 
@@ -22,7 +24,9 @@ fn a_wrong_value_is_told_with_its_line() {
 
 #[test]
 fn histograms_are_skipped_and_counted() {
-    let report = report("load 1m\n  h {{sum:1 count:1}}x3\n  f 1x3\n\neval instant at 1m h\n  h {{sum:1}}\n\neval instant at 1m f\n  f 1\n");
+    let report = report(
+        "load 1m\n  h {{sum:1 count:1}}x3\n  f 1x3\n\neval instant at 1m h\n  h {{sum:1}}\n\neval instant at 1m f\n  f 1\n",
+    );
     assert_eq!((report.passed, report.skipped_count()), (1, 1));
 }
 
@@ -35,7 +39,9 @@ fn failures_are_compared() {
 
 #[test]
 fn what_is_no_script_is_refused() {
-    for text in ["lode 1m\n", "load x\n", "eval instant at x 1\n", "load 1m\n  m 1x99999999999\n", "load 1m\n m {{\n"] {
+    for text in
+        ["lode 1m\n", "load x\n", "eval instant at x 1\n", "load 1m\n  m 1x99999999999\n", "load 1m\n m {{\n"]
+    {
         assert_eq!(report(text).failures.len(), 1, "{text}");
     }
 }

@@ -1,3 +1,4 @@
 //! The whole evaluator against test scripts.
 
+mod properties;
 mod scripts;

@@ -82,7 +82,8 @@ impl<'a> Ones<'a> {
         }
         for members in self.members.iter().filter(|members| members.len() > 1) {
             for step in (0..grid.count).filter(|step| any[*step]) {
-                let mut present = members.iter().filter(|member| !is_absent(self.series[**member].values[step]));
+                let mut present =
+                    members.iter().filter(|member| !is_absent(self.series[**member].values[step]));
                 if let (Some(first), Some(second)) = (present.next(), present.next()) {
                     return Err(self.duplicate(matching, *first, *second));
                 }
@@ -150,8 +151,7 @@ impl Pairing<'_> {
     /// Returns the labels of a result.
     fn labels(&self, many: &Labels, one: &Labels) -> Labels {
         let matching = &self.binary.matching;
-        let drops_name =
-            !self.operation.op.is_comparison() || (self.operation.is_bool && !self.is_delayed);
+        let drops_name = !self.operation.op.is_comparison() || (self.operation.is_bool && !self.is_delayed);
         let is_grouped = matching.group != Group::None;
         let kept = many.filtered(|label| match () {
             () if drops_name && &*label.name == METRIC_NAME => false,
@@ -211,7 +211,9 @@ impl Results {
     /// Fails where an element has found a second partner without having been allowed to.
     fn refuse_second_match(&mut self, series: &Series, key: usize) -> Evaluated<()> {
         let matched = self.matched.entry(key).or_insert_with(|| vec![false; series.values.len()]);
-        for (matched, value) in matched.iter_mut().zip(&series.values).filter(|(_, value)| !is_absent(**value)) {
+        for (matched, value) in
+            matched.iter_mut().zip(&series.values).filter(|(_, value)| !is_absent(**value))
+        {
             if *matched {
                 let message = "multiple matches for labels: many-to-one matching must be explicit \
                                (group_left/group_right)";
