@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use zv_model::Labels;
 use zv_model::labels::METRIC_NAME;
 
-use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column, is_absent};
-use crate::ast::{Call, Expr};
+use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column, is_absent, still};
+use crate::ast::Call;
+use crate::span::Span;
 use crate::value::almost_equal;
 
 const BOUND: &str = "le";
@@ -30,16 +31,18 @@ impl Evaluator<'_> {
         let quantiles = self.scalar(&call.args[0], grid)?;
         let buckets = self.vector(&call.args[1], grid)?;
         for quantile in quantiles.iter().filter(|quantile| !(0.0..=1.0).contains(*quantile)) {
-            self.annotations.invalid_quantile(*quantile, call.args[0].inner().span());
+            self.annotations.invalid_quantile(*quantile, still::place(call, 0));
         }
-        self.histograms(&call.args[1], &buckets, grid, |step, buckets| quantile(quantiles[step], buckets))
+        self.histograms(still::place(call, 1), &buckets, grid, |step, buckets| {
+            quantile(quantiles[step], buckets)
+        })
     }
 
     pub(super) fn histogram_fraction(&mut self, call: &Call, grid: Grid) -> Evaluated<Column> {
         let low = self.scalar(&call.args[0], grid)?;
         let high = self.scalar(&call.args[1], grid)?;
         let buckets = self.vector(&call.args[2], grid)?;
-        self.histograms(&call.args[2], &buckets, grid, |step, buckets| {
+        self.histograms(still::place(call, 2), &buckets, grid, |step, buckets| {
             (fraction(low[step], high[step], buckets), false)
         })
     }
@@ -47,12 +50,12 @@ impl Evaluator<'_> {
     /// Evaluates each histogram at each step; `of` also says whether counts had to be mended.
     fn histograms(
         &mut self,
-        arg: &Expr,
+        span: Span,
         series: &[Series],
         grid: Grid,
         of: impl Fn(usize, &mut Vec<Bucket>) -> (f64, bool),
     ) -> Evaluated<Column> {
-        let histograms = self.grouped(arg, series);
+        let histograms = self.grouped(span, series);
         let mut out = Vec::with_capacity(histograms.len());
         let mut buckets = Vec::new();
         for Histogram { labels, members } in histograms {
@@ -72,7 +75,7 @@ impl Evaluator<'_> {
                 }
             }
             if is_mended {
-                self.annotations.forced_monotonicity(labels.metric_name(), arg.inner().span());
+                self.annotations.forced_monotonicity(labels.metric_name(), span);
             }
             self.spend(grid.count, grid.count * 8)?;
             out.push(Series::new(labels, values));
@@ -84,14 +87,14 @@ impl Evaluator<'_> {
     }
 
     /// Brings the series of each histogram together.
-    fn grouped(&mut self, arg: &Expr, series: &[Series]) -> Vec<Histogram> {
+    fn grouped(&mut self, span: Span, series: &[Series]) -> Vec<Histogram> {
         let is_delayed = self.options.delayed_name_removal;
         let mut places: HashMap<Labels, usize> = HashMap::new();
         let mut out: Vec<Histogram> = Vec::new();
         for (at, series) in series.iter().enumerate() {
             let bound = series.labels.get(BOUND);
             let Ok(number) = bound.parse() else {
-                self.annotations.bad_bucket(series.labels.metric_name(), bound, arg.inner().span());
+                self.annotations.bad_bucket(series.labels.metric_name(), bound, span);
                 continue;
             };
             let keeps = |name: &str| name != BOUND && (is_delayed || name != METRIC_NAME);

@@ -132,8 +132,7 @@ impl Evaluator<'_> {
                         let place = *places.entry(labels.clone()).or_insert(out.len());
                         if place == out.len() {
                             self.spend(grid.count, grid.count * 8)?;
-                            let drop_name = series.drop_name && &*label != zv_model::labels::METRIC_NAME;
-                            out.push(Series { labels, drop_name, values: vec![ABSENT; grid.count] });
+                            out.push(Series::new(labels, vec![ABSENT; grid.count]));
                         }
                         known.insert((at, value.to_bits()), place);
                         place

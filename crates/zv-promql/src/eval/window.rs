@@ -5,7 +5,7 @@ use zv_model::{Sample, TimeRange, Timestamp};
 use super::rate::{self, Rate};
 use super::select::Ranged;
 use super::statistics;
-use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column};
+use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column, still};
 use crate::ast::{Call, Expr, ValueType};
 use crate::error::QueryError;
 use crate::function::Window;
@@ -72,7 +72,8 @@ impl Evaluator<'_> {
             apply(window, series.samples, steps, &params, &mut values)?;
             let result = Series {
                 labels: series.labels.clone(),
-                drop_name: series.drop_name || !window.keeps_name(),
+                // Of a subquery's names it is forgotten that they were to be dropped, as in Prometheus 3.5.
+                drop_name: !window.keeps_name(),
                 values,
             };
             if !result.is_empty() {
@@ -84,7 +85,7 @@ impl Evaluator<'_> {
         })?;
         if window == Window::Quantile && !out.is_empty() {
             for quantile in params[0].iter().filter(|quantile| !(0.0..=1.0).contains(*quantile)) {
-                self.annotations.invalid_quantile(*quantile, call.args[0].inner().span());
+                self.annotations.invalid_quantile(*quantile, still::place(call, 0));
             }
         }
         if !window.keeps_name() && self.drop_names(&mut out) {

@@ -9,10 +9,15 @@ const STEP: i64 = 15_000;
 
 fn series() -> Memory {
     let mut memory = Memory::default();
-    for (number, (name, a, b)) in
-        [("m_total", "1", "x"), ("m_total", "2", "x"), ("m_total", "3", "y"), ("n", "1", "x"), ("n", "2", "y")]
-            .into_iter()
-            .enumerate()
+    for (number, (name, a, b)) in [
+        ("m_total", "1", "x"),
+        ("m_total", "2", "x"),
+        ("m_total", "3", "y"),
+        ("n", "1", "x"),
+        ("n", "2", "y"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let labels = Labels::of([("__name__", name), ("a", a), ("b", b)]);
         for step in 0..60_i64 {
@@ -32,23 +37,71 @@ fn series() -> Memory {
 
 fn vector() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "m_total", "n", "m_total{a=\"1\"}", "n offset 20s", "n @ 300", "m_total @ start()", "n offset -25s", "vector(time())",
-        "vector(2)", "{b=\"x\"}",
+        "m_total",
+        "n",
+        "m_total{a=\"1\"}",
+        "n offset 20s",
+        "n @ 300",
+        "m_total @ start()",
+        "n offset -25s",
+        "vector(time())",
+        "vector(2)",
+        "{b=\"x\"}",
     ]);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
-        let range = prop::sample::select(vec!["[1m]", "[37s]", "[45s:15s]", "[1m:7s] offset 9s", "[1m:] @ end()"]);
+        let range =
+            prop::sample::select(vec!["[1m]", "[37s]", "[45s:15s]", "[1m:7s] offset 9s", "[1m:] @ end()"]);
         let over = prop::sample::select(vec![
-            "rate", "increase", "delta", "irate", "idelta", "sum_over_time", "avg_over_time", "min_over_time", "max_over_time",
-            "last_over_time", "stddev_over_time", "changes", "resets", "deriv", "count_over_time", "absent_over_time",
+            "rate",
+            "increase",
+            "delta",
+            "irate",
+            "idelta",
+            "sum_over_time",
+            "avg_over_time",
+            "min_over_time",
+            "max_over_time",
+            "last_over_time",
+            "stddev_over_time",
+            "changes",
+            "resets",
+            "deriv",
+            "count_over_time",
+            "absent_over_time",
         ]);
-        let map = prop::sample::select(vec!["abs", "-", "sgn", "absent", "ceil", "timestamp", "hour", "sort", "round"]);
+        let map = prop::sample::select(vec![
+            "abs",
+            "-",
+            "sgn",
+            "absent",
+            "ceil",
+            "timestamp",
+            "hour",
+            "sort",
+            "round",
+        ]);
         let aggregate = prop::sample::select(vec![
-            "sum by (b)", "avg", "count without (a)", "max by (a)", "stdvar", "topk by (b) (1,", "quantile(0.4,", "group",
-            "count_values(\"v\",", "bottomk(2,",
+            "sum by (b)",
+            "avg",
+            "count without (a)",
+            "max by (a)",
+            "stdvar",
+            "topk by (b) (1,",
+            "quantile(0.4,",
+            "group",
+            "count_values(\"v\",",
+            "bottomk(2,",
         ]);
         let operator = prop::sample::select(vec![
-            "+ on (a, b)", "> bool 3 *", "and on (b)", "or", "unless on (a)", "* on (a) group_left ()", "<= on (b) group_right ()",
-            "== bool on (a)", "or on (b)",
+            "+ on (a, b)",
+            "> bool 3 *",
+            "and on (b)",
+            "or",
+            "unless on (a)",
+            "* on (a) group_left ()",
+            "<= on (b) group_right ()",
+            "== bool on (a)",
+            "or on (b)",
         ]);
         prop_oneof![
             (over, inner.clone(), range).prop_map(|(over, inner, range)| match range.contains(':') {
@@ -60,7 +113,8 @@ fn vector() -> impl Strategy<Value = String> {
                 true => format!("{aggregate} {inner})"),
                 false => format!("{aggregate} ({inner})"),
             }),
-            (inner.clone(), operator, inner).prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
+            (inner.clone(), operator, inner)
+                .prop_map(|(left, operator, right)| format!("({left}) {operator} ({right})")),
         ]
     })
 }
@@ -73,7 +127,10 @@ fn at(value: &Value, time: i64) -> Vec<(Labels, String)> {
         }
         Value::Matrix(series) => {
             let of = |points: &[Sample]| points.iter().find(|point| point.at == time).copied();
-            series.iter().filter_map(|series| Some((series.labels.clone(), written(of(&series.points)?)))).collect()
+            series
+                .iter()
+                .filter_map(|series| Some((series.labels.clone(), written(of(&series.points)?))))
+                .collect()
         }
         Value::Scalar(_) | Value::Text { .. } => Vec::new(),
     };
@@ -118,13 +175,18 @@ fn limits_hold() {
     let query = |text: &str| Query::parse(text, ParseOptions { experimental: false }).unwrap();
     let ask = |options: Options, text: &str, to: i64, step: i64| {
         let engine = Engine::new(&memory, options, &|| None);
-        engine.range(&query(text), TimeRange { from: 0, to }, step).map(|_| ()).map_err(|error| error.to_string())
+        engine
+            .range(&query(text), TimeRange { from: 0, to }, step)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     };
     let few = Options { max_samples: 20, ..Options::default() };
     let error = ask(few, "m_total + n", 600_000, 10_000).unwrap_err();
     assert_eq!(error, "query processing would load too many samples into memory in query execution");
     let small = Options { max_bytes: 1000, ..Options::default() };
-    assert!(ask(small.clone(), "n", 600_000, 1000).unwrap_err().contains("more memory than allowed (1000 bytes)"));
+    assert!(
+        ask(small.clone(), "n", 600_000, 1000).unwrap_err().contains("more memory than allowed (1000 bytes)")
+    );
     assert!(ask(small, "max_over_time(vector(1)[100y:1ms])", 10, 10).is_err());
     let error = ask(Options::default(), "n", 11_001_000, 1000).unwrap_err();
     assert!(error.starts_with("exceeded maximum resolution of 11,000 points per timeseries"), "{error}");
@@ -146,5 +208,32 @@ fn an_evaluation_can_be_stopped() {
         };
         let error = Engine::new(&memory, Options::default(), &stop).instant(&query, 60_000).unwrap_err();
         assert_eq!((error.kind(), asked.get()), (kind, 4));
+    }
+}
+
+/// A test's thread has the stack of a worker: the deepest and the longest expressions that are read fit on it.
+#[test]
+fn the_deepest_expressions_are_evaluated() {
+    let memory = series();
+    let engine = Engine::new(&memory, Options::default(), &|| None);
+    let nested = |before: &str, inner: &str, after: &str, times: usize| {
+        format!("{}{inner}{}", before.repeat(times), after.repeat(times))
+    };
+    for text in [
+        nested("(", "n", ")", 98),
+        nested("sum(", "n", ")", 98),
+        nested("abs(", "n", ")", 98),
+        nested("-", "n", "", 98),
+        nested("max_over_time(", "n", "[10s:10s])", 49),
+        nested("label_replace(", "n", ", \"x\", \"y\", \"z\", \".*\")", 98),
+        nested("n + (", "n", ")", 49),
+        nested("2 ^ ", "n", "", 98),
+        format!("n{}", " + n".repeat(1999)),
+        format!("n{}", " or n".repeat(1999)),
+    ] {
+        let query = Query::parse(&text, ParseOptions { experimental: false }).unwrap();
+        let copy = query.clone();
+        assert!(copy.expr() == query.expr() && !zv_promql::pretty(copy.expr()).is_empty());
+        engine.instant(&query, 100_000).unwrap();
     }
 }

@@ -130,7 +130,8 @@ impl Pairing<'_> {
             }
             if any {
                 let labels = self.labels(&many.labels, &one.labels);
-                let drop_name = many.drop_name || self.binary.is_bool;
+                // That a name was to be dropped is forgotten here, as in Prometheus 3.5.
+                let drop_name = self.binary.is_bool;
                 let is_grouped = self.binary.matching.group != Group::None;
                 self.results.add(Series { labels, drop_name, values }, key, is_grouped)?;
             }
