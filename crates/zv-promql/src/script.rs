@@ -4,6 +4,7 @@
 
 mod case;
 mod check;
+mod classic;
 mod read;
 mod sequence;
 
@@ -34,6 +35,10 @@ impl Default for Options {
 pub struct Report {
     pub name: String,
     pub passed: usize,
+    /// Of those that passed, how many select native histograms, too: what is said about these was not compared.
+    pub passed_on_floats: usize,
+    /// Of those that passed, how many were about converted histograms and were read as being about the classic ones.
+    pub passed_as_classic: usize,
     pub failures: Vec<Failure>,
     /// How many cases were skipped, by reason.
     pub skipped: BTreeMap<&'static str, usize>,
@@ -82,8 +87,16 @@ pub fn run(name: &str, text: &str, options: &Options) -> Report {
             Ok(Some(Command::Clear)) => state.clear(),
             Ok(Some(Command::Load(load))) => state.load(&load),
             Ok(Some(Command::Eval(eval))) => match state.eval(&eval) {
-                Ok(None) => report.passed += 1,
-                Ok(Some(reason)) => *report.skipped.entry(reason).or_default() += 1,
+                Ok(case::Verdict::Passed) => report.passed += 1,
+                Ok(case::Verdict::PassedOnFloats) => {
+                    report.passed += 1;
+                    report.passed_on_floats += 1;
+                }
+                Ok(case::Verdict::PassedAsClassic) => {
+                    report.passed += 1;
+                    report.passed_as_classic += 1;
+                }
+                Ok(case::Verdict::Skipped(reason)) => *report.skipped.entry(reason).or_default() += 1,
                 Err(message) => report.failures.push(fail(eval.line, message)),
             },
             Err((line, message)) => {

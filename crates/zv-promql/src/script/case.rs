@@ -6,6 +6,7 @@ use zv_model::{Labels, Matcher, TimeRange};
 
 use super::Options;
 use super::check::{Outcome, compare};
+use super::classic::classic;
 use super::read::{Eval, Load, When};
 use super::sequence::Value;
 use crate::ast::{At, Expr, ValueType};
@@ -20,8 +21,14 @@ const NATIVE: &str = "native histograms";
 const EXPERIMENTAL: &str = "experimental syntax";
 const STARTS: &str = "start timestamps";
 
-/// Why a case was skipped; nothing where it passed; else what is wrong.
-type Verdict = Result<Option<&'static str>, String>;
+/// What came of a case that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Passed,
+    PassedOnFloats,
+    PassedAsClassic,
+    Skipped(&'static str),
+}
 
 pub(super) struct State<'a> {
     options: &'a Options,
@@ -58,23 +65,35 @@ impl<'a> State<'a> {
         }
     }
 
-    pub(super) fn eval(&self, eval: &Eval) -> Verdict {
+    pub(super) fn eval(&self, eval: &Eval) -> Result<Verdict, String> {
         if self.has_starts {
-            return Ok(Some(STARTS));
+            return Ok(Verdict::Skipped(STARTS));
         }
         let query = match Query::parse(&eval.expr, ParseOptions { experimental: true }) {
             Ok(query) => query,
-            Err(_) if is_experimental(&eval.expr) => return Ok(Some(EXPERIMENTAL)),
+            Err(_) if is_experimental(&eval.expr) => return Ok(Verdict::Skipped(EXPERIMENTAL)),
             Err(error) => return Err(error.to_string()),
         };
         if eval.wants_histogram() {
-            return Ok(Some(NATIVE));
+            return Ok(Verdict::Skipped(NATIVE));
         }
         match self.run(eval, &query) {
-            Ok(()) => Ok(None),
-            // Most functions ignore native histograms: where floats alone give the result, nothing is missing.
-            Err(_) if self.touches_native(query.expr()) => Ok(Some(NATIVE)),
+            Ok(()) => Ok(Verdict::Passed),
+            // Most functions ignore native histograms and say so: where floats alone give the result, only that is missing.
+            Err(_) if self.touches_native(query.expr()) => match self.run(&eval.without_remarks(), &query) {
+                Ok(()) => Ok(Verdict::PassedOnFloats),
+                Err(_) => Ok(self.as_classic(eval, &query)),
+            },
             Err(message) => Err(message),
+        }
+    }
+
+    fn as_classic(&self, eval: &Eval, query: &Query) -> Verdict {
+        let Some(expr) = classic(query.expr()) else { return Verdict::Skipped(NATIVE) };
+        let read = Query::parse(&expr.to_string(), ParseOptions { experimental: true });
+        match read.map_err(|error| error.to_string()).and_then(|query| self.run(eval, &query)) {
+            Ok(()) => Verdict::PassedAsClassic,
+            Err(_) => Verdict::Skipped(NATIVE),
         }
     }
 

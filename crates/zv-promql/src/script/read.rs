@@ -38,7 +38,7 @@ pub(super) enum Wanted {
 }
 
 /// A case.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Eval {
     pub(super) line: usize,
     pub(super) when: When,
@@ -189,6 +189,12 @@ impl Eval {
         }
         self.says_annotations |= !matches!(mode, "fail" | "ordered");
         Ok(())
+    }
+
+    /// Returns the case without what it says of warnings and infos.
+    pub(super) fn without_remarks(&self) -> Self {
+        let (warn, info) = (Vec::new(), Vec::new());
+        Self { warn, info, no_warn: false, no_info: false, says_annotations: true, ..self.clone() }
     }
 
     /// Says whether a native histogram is expected.
