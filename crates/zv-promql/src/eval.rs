@@ -66,7 +66,7 @@ impl<'a> Evaluator<'a> {
             for series in series.iter_mut().filter(|series| series.drop_name) {
                 series.labels = column::without_name(&series.labels);
             }
-            column::refuse_duplicates(series)?;
+            *series = column::merged(std::mem::take(series))?;
         }
         Ok(column)
     }
@@ -153,6 +153,15 @@ impl<'a> Evaluator<'a> {
             series.drop_name = true;
         }
         are_mixed
+    }
+
+    /// Deals with series that may have come to share their labels.
+    pub(crate) fn relabelled(&self, series: Vec<Series>) -> Evaluated<Vec<Series>> {
+        if self.options.delayed_name_removal {
+            return column::merged(series);
+        }
+        column::refuse_duplicates(&series)?;
+        Ok(series)
     }
 
     /// Returns the time that `@` means.

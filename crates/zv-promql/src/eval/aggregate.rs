@@ -69,13 +69,15 @@ impl Evaluator<'_> {
             (_, Some(param)) => return self.pick(aggregate, param, series, &groups, grid),
             (_, None) => return Err(super::wrong_type("complete")),
         };
-        let first = groups.first.iter().map(|first| &series[*first]);
-        let result = |(first, values): (&Series, Vec<f64>)| Series {
-            labels: counting.labels(&first.labels),
-            drop_name: first.drop_name,
-            values,
-        };
-        Ok(Column::Vector(first.zip(values).map(result).collect()))
+        let label = |first: &usize| counting.labels(&series[*first].labels);
+        let labels = groups.first.iter().map(label);
+        let mut results: Vec<Series> =
+            labels.zip(values).map(|(labels, values)| Series::new(labels, values)).collect();
+        // Where one series of a group is to lose its name, the group is.
+        for (series, group) in series.iter().zip(&groups.of) {
+            results[*group].drop_name |= series.drop_name;
+        }
+        Ok(Column::Vector(results))
     }
 }
 

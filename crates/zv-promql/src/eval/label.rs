@@ -3,7 +3,7 @@
 use zv_model::labels::METRIC_NAME;
 use zv_model::{Labels, LabelsBuilder, MatchOp, pattern};
 
-use super::{Column, Evaluated, Evaluator, Grid, Series, column};
+use super::{Column, Evaluated, Evaluator, Grid, Series};
 use crate::ast::{Call, Expr, VectorSelector};
 use crate::error::QueryError;
 use crate::quote::is_raw_byte;
@@ -26,8 +26,7 @@ impl Evaluator<'_> {
             captures.expand(replacement, &mut value);
             set(series, target, &value);
         }
-        column::refuse_duplicates(&series)?;
-        Ok(Column::Vector(series))
+        Ok(Column::Vector(self.relabelled(series)?))
     }
 
     pub(super) fn label_join(&mut self, call: &Call, grid: Grid) -> Evaluated<Column> {
@@ -47,8 +46,7 @@ impl Evaluator<'_> {
             let value = values.join(separator);
             set(series, target, &value);
         }
-        column::refuse_duplicates(&series)?;
-        Ok(Column::Vector(series))
+        Ok(Column::Vector(self.relabelled(series)?))
     }
 }
 

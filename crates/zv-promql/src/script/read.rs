@@ -154,8 +154,12 @@ impl Eval {
             self.range_vector = Some(from_to_step(range)?);
             return Ok(false);
         }
-        if let Some(text) = line.strip_prefix("expect string ") {
-            self.text = Some(crate::quote::unquote(text.trim()));
+        if let Some(text) =
+            line.strip_prefix("expect string").filter(|text| text.is_empty() || text.starts_with(' '))
+        {
+            let text = text.strip_prefix(' ').unwrap_or(text);
+            let is_quoted = text.len() > 1 && text.starts_with(['"', '\'', '`']);
+            self.text = Some(if is_quoted { crate::quote::unquote(text) } else { text.to_owned() });
             return Ok(false);
         }
         if let Some(rest) = line.strip_prefix("expect ") {
