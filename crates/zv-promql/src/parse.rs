@@ -29,7 +29,7 @@ const LONGEST: usize = 256 * 1024;
 /// How deep expressions may stand in each other.
 const DEEPEST: usize = 100;
 /// How many operators an expression may have.
-const MOST_OPERATORS: usize = 2000;
+const MOST_OPERATORS: usize = 1000;
 
 /// What is accepted.
 #[derive(Debug, Clone, Copy)]

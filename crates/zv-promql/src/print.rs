@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zv_model::labels::{METRIC_NAME, is_plain_label_name};
 use zv_model::{MatchOp, Matcher, duration};
 
-use crate::ast::{Aggregate, At, Binary, Call, Expr, Group, Number, Subquery, VectorSelector};
+use crate::ast::{Aggregate, At, Binary, BinaryOp, Call, Expr, Group, Number, Subquery, VectorSelector};
 use crate::quote::quote;
 
 /// Lines longer than this are broken.
@@ -57,7 +57,13 @@ fn write_chain(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
         chain.push(left);
         first = &left.left;
     }
-    first.fmt(f)?;
+    match first {
+        // With its sign it would be read as a sign before the power.
+        Expr::Number(number) if number.value == f64::INFINITY && binary.op == BinaryOp::Pow => {
+            f.write_str("Inf")?
+        }
+        _ => first.fmt(f)?,
+    }
     for link in chain.iter().rev() {
         write!(f, " {} {}", Operator(link), link.right)?;
     }

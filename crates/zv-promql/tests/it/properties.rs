@@ -228,8 +228,8 @@ fn the_deepest_expressions_are_evaluated() {
         nested("label_replace(", "n", ", \"x\", \"y\", \"z\", \".*\")", 98),
         nested("n + (", "n", ")", 49),
         nested("2 ^ ", "n", "", 98),
-        format!("n{}", " + n".repeat(1999)),
-        format!("n{}", " or n".repeat(1999)),
+        format!("n{}", " + n".repeat(1000)),
+        format!("n{}", " or n".repeat(1000)),
     ] {
         let query = Query::parse(&text, ParseOptions { experimental: false }).unwrap();
         let copy = query.clone();
