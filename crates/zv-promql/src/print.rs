@@ -57,10 +57,11 @@ fn write_chain(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
         chain.push(left);
         first = &left.left;
     }
+    let innermost = chain[chain.len() - 1].op;
     match first {
         // With its sign it would be read as a sign before the power.
-        Expr::Number(number) if number.value == f64::INFINITY && binary.op == BinaryOp::Pow => {
-            f.write_str("Inf")?
+        Expr::Number(number) if number.value == f64::INFINITY && innermost == BinaryOp::Pow => {
+            f.write_str("Inf")?;
         }
         _ => first.fmt(f)?,
     }

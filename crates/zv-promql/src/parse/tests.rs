@@ -38,6 +38,7 @@ fn expressions_are_printed_in_one_way() {
         ("a and on (x) b unless c or d", "a and on (x) b unless c or d"),
         ("a == bool b # told", "a == bool b"),
         ("step", "step"),
+        ("inf ^ a + Inf", "Inf ^ a + +Inf"),
     ] {
         assert_eq!(read(text).as_deref(), Ok(printed), "{text}");
     }
