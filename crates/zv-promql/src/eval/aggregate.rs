@@ -45,39 +45,57 @@ impl Evaluator<'_> {
             return self.count_values(aggregate, param, grid);
         }
         let param = aggregate.param.as_ref().map(|param| self.scalar(param, grid)).transpose()?;
-        let series = self.vector(&aggregate.expr, grid)?;
-        let groups = Groups::new(&series, counting);
-        let cells = groups.first.len().saturating_mul(grid.count);
-        self.spend(cells, cells.saturating_mul(size_of::<Mean>()))?;
-        let values = match (aggregate.op, &param) {
-            (AggregateOp::Sum, _) => fold::<Sum>(&series, &groups, grid),
-            (AggregateOp::Avg, _) => fold::<Average>(&series, &groups, grid),
-            (AggregateOp::Count, _) => fold::<Count>(&series, &groups, grid),
-            (AggregateOp::Min, _) => fold::<Least>(&series, &groups, grid),
-            (AggregateOp::Max, _) => fold::<Most>(&series, &groups, grid),
-            (AggregateOp::Group, _) => fold::<One>(&series, &groups, grid),
-            (AggregateOp::Stdvar, _) => fold::<Variance>(&series, &groups, grid),
-            (AggregateOp::Stddev, _) => {
-                let mut values = fold::<Variance>(&series, &groups, grid);
-                let present = values.iter_mut().flatten().filter(|value| !is_absent(**value));
-                present.for_each(|value| *value = value.sqrt());
-                values
+        match aggregate.op {
+            AggregateOp::Sum => self.fold::<Sum>(aggregate, grid),
+            AggregateOp::Avg => self.fold::<Average>(aggregate, grid),
+            AggregateOp::Count => self.fold::<Count>(aggregate, grid),
+            AggregateOp::Min => self.fold::<Least>(aggregate, grid),
+            AggregateOp::Max => self.fold::<Most>(aggregate, grid),
+            AggregateOp::Group => self.fold::<One>(aggregate, grid),
+            AggregateOp::Stdvar => self.fold::<Variance>(aggregate, grid),
+            AggregateOp::Stddev => {
+                let mut results = self.fold::<Variance>(aggregate, grid)?;
+                results.iter_mut().for_each(|series| series.map(f64::sqrt));
+                Ok(results)
             }
-            (AggregateOp::Quantile, Some(param)) => {
-                self.quantile(aggregate, param, &series, &groups, grid)?
+            _ => {
+                let Some(param) = param else { return Err(super::wrong_type("complete")) };
+                let series = self.vector(&aggregate.expr, grid)?;
+                let groups = Groups::new(&series, counting);
+                match aggregate.op {
+                    AggregateOp::Quantile => self.quantile(aggregate, &param, &series, &groups, grid),
+                    _ => self.pick(aggregate, &param, series, &groups, grid),
+                }
             }
-            (_, Some(param)) => return self.pick(aggregate, param, series, &groups, grid),
-            (_, None) => return Err(super::wrong_type("complete")),
-        };
-        let label = |first: &usize| counting.labels(&series[*first].labels);
-        let labels = groups.first.iter().map(label);
-        let mut results: Vec<Series> =
-            labels.zip(values).map(|(labels, values)| Series::new(labels, values)).collect();
-        // Where one series of a group is to lose its name, the group is.
-        for (series, group) in series.iter().zip(&groups.of) {
-            results[*group].drop_name |= series.drop_name;
         }
-        Ok(Column::Vector(results))
+        .map(Column::Vector)
+    }
+
+    /// Makes one series of each group. The groups are held, their members are not.
+    fn fold<F: Fold>(&mut self, aggregate: &Aggregate, grid: Grid) -> Evaluated<Vec<Series>> {
+        let counting = Counting::of(!aggregate.is_without, &aggregate.labels);
+        let mut keys = Keys::default();
+        let mut results: Vec<Series> = Vec::new();
+        let mut cells: Vec<F> = Vec::new();
+        self.each_series(&aggregate.expr, grid, &mut |evaluator, series| {
+            let number = keys.number(&series.labels, counting);
+            if number == results.len() {
+                evaluator.spend(grid.count, grid.count.saturating_mul(size_of::<F>()))?;
+                results.push(Series::new(counting.labels(&series.labels), Vec::new()));
+                cells.resize(cells.len() + grid.count, F::default());
+            }
+            // Where one series of a group is to lose its name, the group is.
+            results[number].drop_name |= series.drop_name;
+            let row = &mut cells[number * grid.count..][..grid.count];
+            for (cell, value) in row.iter_mut().zip(&series.values).filter(|(_, value)| !is_absent(**value)) {
+                cell.add(*value);
+            }
+            Ok(())
+        })?;
+        for (result, row) in results.iter_mut().zip(cells.chunks(grid.count)) {
+            result.values = row.iter().map(|cell| cell.result().unwrap_or(ABSENT)).collect();
+        }
+        Ok(results)
     }
 }
 
@@ -86,21 +104,6 @@ trait Fold: Clone + Default {
     fn add(&mut self, value: f64);
     /// Returns the result; none where nothing was added.
     fn result(&self) -> Option<f64>;
-}
-
-/// Returns the results of each group.
-fn fold<F: Fold>(series: &[Series], groups: &Groups, grid: Grid) -> Vec<Vec<f64>> {
-    let mut cells = vec![F::default(); groups.first.len() * grid.count];
-    for (series, group) in series.iter().zip(&groups.of) {
-        let cells = &mut cells[group * grid.count..][..grid.count];
-        for (cell, value) in cells.iter_mut().zip(&series.values) {
-            if !is_absent(*value) {
-                cell.add(*value);
-            }
-        }
-    }
-    let row = |cells: &[F]| cells.iter().map(|cell| cell.result().unwrap_or(ABSENT)).collect();
-    cells.chunks(grid.count).map(row).collect()
 }
 
 #[derive(Clone, Default)]

@@ -22,7 +22,7 @@ impl Evaluator<'_> {
         series: &[Series],
         groups: &Groups,
         grid: Grid,
-    ) -> Evaluated<Vec<Vec<f64>>> {
+    ) -> Evaluated<Vec<Series>> {
         let span = aggregate.param.as_ref().map(|param| param.inner().span()).unwrap_or_default();
         let (least, most) = extremes(param);
         if param.iter().any(|quantile| quantile.is_nan()) {
@@ -35,7 +35,8 @@ impl Evaluator<'_> {
             self.annotations.invalid_quantile(least, span);
         }
         let mut values = Vec::new();
-        let mut rows = Vec::with_capacity(groups.first.len());
+        let counting = Counting::of(!aggregate.is_without, &aggregate.labels);
+        let mut results = Vec::with_capacity(groups.first.len());
         for members in groups.members() {
             self.check()?;
             let at = |step: usize| {
@@ -44,9 +45,12 @@ impl Evaluator<'_> {
                 values.extend(all.filter(|value| !is_absent(*value)));
                 if values.is_empty() { ABSENT } else { statistics::quantile(param[step], &mut values) }
             };
-            rows.push((0..grid.count).map(at).collect());
+            let mut result =
+                Series::new(counting.labels(&series[members[0]].labels), (0..grid.count).map(at).collect());
+            result.drop_name = members.iter().any(|member| series[*member].drop_name);
+            results.push(result);
         }
-        Ok(rows)
+        Ok(results)
     }
 
     /// Keeps some elements of each group.
@@ -57,7 +61,7 @@ impl Evaluator<'_> {
         mut series: Vec<Series>,
         groups: &Groups,
         grid: Grid,
-    ) -> Evaluated<Column> {
+    ) -> Evaluated<Vec<Series>> {
         let span = aggregate.param.as_ref().map(|param| param.inner().span()).unwrap_or_default();
         if aggregate.op == AggregateOp::LimitRatio {
             let (least, most) = extremes(param);
@@ -69,13 +73,13 @@ impl Evaluator<'_> {
             }
             limit_ratio(&mut series, param)?;
             series.retain(|series| !series.is_empty());
-            return Ok(Column::Vector(series));
+            return Ok(series);
         }
         if param.iter().any(|k| k.is_nan()) {
             return Err(QueryError::execution("Parameter value is NaN"));
         }
         if extremes(param).1 < 1.0 {
-            return Ok(Column::Vector(Vec::new()));
+            return Ok(Vec::new());
         }
         let mut order = Vec::with_capacity(series.len());
         let mut found = Vec::new();
@@ -95,10 +99,10 @@ impl Evaluator<'_> {
             }
         }
         if grid.is_instant() {
-            return Ok(Column::Vector(order.into_iter().map(|at| series[at].clone()).collect()));
+            return Ok(order.into_iter().map(|at| series[at].clone()).collect());
         }
         series.retain(|series| !series.is_empty());
-        Ok(Column::Vector(series))
+        Ok(series)
     }
 
     /// Counts how often each value is there.

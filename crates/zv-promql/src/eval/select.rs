@@ -1,12 +1,18 @@
 //! Series from the source: their values at each step, or all samples of each in turn.
 
-use zv_model::{Labels, Sample, Samples, TimeRange, is_stale};
+use zv_model::labels::METRIC_NAME;
+use zv_model::{Labels, MatchOp, Sample, Samples, TimeRange, is_stale};
 
+use super::still::is_still;
 use super::window::Steps;
 use super::{ABSENT, Evaluated, Evaluator, Grid, Series};
-use crate::ast::{Expr, VectorSelector};
+use crate::ast::{Call, Expr, VectorSelector};
 use crate::error::QueryError;
+use crate::function::Work;
 use crate::value::WrittenSeries;
+
+/// What is done with each series.
+pub(super) type Take<'t, 'f, E> = &'t mut (dyn FnMut(&mut E, Series) -> Evaluated<()> + 'f);
 
 /// One series of a range vector.
 pub(super) struct Ranged<'s> {
@@ -24,22 +30,49 @@ impl Evaluator<'_> {
         grid: Grid,
         want_times: bool,
     ) -> Evaluated<Vec<Series>> {
+        let mut out = Vec::new();
+        self.each_selected(selector, grid, want_times, &mut |evaluator, series| {
+            evaluator.spend(grid.count, grid.count * 8)?;
+            out.push(series);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    fn each_selected(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        want_times: bool,
+        take: Take<'_, '_, Self>,
+    ) -> Evaluated<()> {
         let lookback = self.options.lookback;
         let steps = Steps { grid, range: lookback, offset: selector.offset, at: self.fixed(selector.at) };
-        let selected = self.source.select(steps.whole(), &selector.matchers)?;
-        let mut out = Vec::with_capacity(selected.len());
         let mut samples = Vec::new();
-        for mut series in selected {
+        for mut series in self.source.select(steps.whole(), &selector.matchers)? {
             self.check()?;
             self.read(series.samples.as_mut(), &mut samples)?;
             let mut values = vec![ABSENT; grid.count];
             if fill(&samples, &steps, want_times, &mut values) {
-                let series = Series::new(series.labels, values);
-                self.spend(grid.count, grid.count * 8)?;
-                out.push(series);
+                take(self, Series::new(series.labels, values))?;
             }
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// Hands out the series of an instant vector one after the other, without holding them all where that can be.
+    pub(super) fn each_series(&mut self, expr: &Expr, grid: Grid, take: Take<'_, '_, Self>) -> Evaluated<()> {
+        let is_once = grid.count > 1 && is_still(expr);
+        match expr.inner() {
+            Expr::Vector(selector) if !is_once => return self.each_selected(selector, grid, false, take),
+            Expr::Call(call) if !is_once => {
+                if let (Work::Window(window), true) = (call.function.work, has_one_name(call)) {
+                    return self.each_windowed(call, window, grid, take);
+                }
+            }
+            _ => {}
+        }
+        self.vector(expr, grid)?.into_iter().try_for_each(|series| take(self, series))
     }
 
     fn read(&self, from: &mut dyn Samples, into: &mut Vec<Sample>) -> Evaluated<()> {
@@ -104,6 +137,14 @@ impl Evaluator<'_> {
         }
         Ok(out)
     }
+}
+
+/// Says whether all series of a window's range vector have the same name: without it, no two share their labels.
+fn has_one_name(call: &Call) -> bool {
+    let is_name = |selector: &VectorSelector| {
+        selector.matchers.iter().any(|matcher| &*matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal)
+    };
+    call.args.iter().any(|arg| matches!(arg.inner(), Expr::Matrix(matrix) if is_name(&matrix.selector)))
 }
 
 /// Writes the last sample of each window, where it is no stale marker. Says whether there was one.

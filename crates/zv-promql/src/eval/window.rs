@@ -3,7 +3,7 @@
 use zv_model::{Sample, TimeRange, Timestamp};
 
 use super::rate::{self, Rate};
-use super::select::Ranged;
+use super::select::{Ranged, Take};
 use super::statistics;
 use super::{ABSENT, Column, Evaluated, Evaluator, Grid, Series, column, still};
 use crate::ast::{Call, Expr, ValueType};
@@ -57,6 +57,26 @@ impl Steps {
 impl Evaluator<'_> {
     /// Evaluates a function over windows.
     pub(super) fn window_call(&mut self, call: &Call, window: Window, grid: Grid) -> Evaluated<Column> {
+        let mut out: Vec<Series> = Vec::new();
+        self.each_windowed(call, window, grid, &mut |evaluator, series| {
+            evaluator.spend(grid.count, grid.count * 8)?;
+            out.push(series);
+            Ok(())
+        })?;
+        if !window.keeps_name() && !self.options.delayed_name_removal {
+            column::refuse_duplicates(&out)?;
+        }
+        Ok(Column::Vector(out))
+    }
+
+    /// Hands out the results of a function over windows, one series after the other.
+    pub(super) fn each_windowed(
+        &mut self,
+        call: &Call,
+        window: Window,
+        grid: Grid,
+        take: Take<'_, '_, Self>,
+    ) -> Evaluated<()> {
         let mut params = Vec::new();
         let mut ranged = None;
         for arg in &call.args {
@@ -66,32 +86,30 @@ impl Evaluator<'_> {
             }
         }
         let Some(ranged) = ranged else { return Err(super::wrong_type("a range vector")) };
-        let mut out: Vec<Series> = Vec::new();
+        let mut any = false;
         self.each_ranged(ranged, grid, |evaluator, steps, series| {
             let mut values = vec![ABSENT; grid.count];
             apply(window, series.samples, steps, &params, &mut values)?;
-            let result = Series {
-                labels: series.labels.clone(),
-                // Of a subquery's names it is forgotten that they were to be dropped, as in Prometheus 3.5.
-                drop_name: !window.keeps_name(),
-                values,
+            // Of a subquery's names it is forgotten that they were to be dropped, as in Prometheus 3.5.
+            let drop_name = !window.keeps_name();
+            let labels = match drop_name && !evaluator.options.delayed_name_removal {
+                true => column::without_name(series.labels),
+                false => series.labels.clone(),
             };
-            if !result.is_empty() {
-                evaluator.note(window, ranged, &series);
-                evaluator.spend(grid.count, grid.count * 8)?;
-                out.push(result);
+            let result = Series { labels, drop_name, values };
+            if result.is_empty() {
+                return Ok(());
             }
-            Ok(())
+            any = true;
+            evaluator.note(window, ranged, &series);
+            take(evaluator, result)
         })?;
-        if window == Window::Quantile && !out.is_empty() {
+        if window == Window::Quantile && any {
             for quantile in params[0].iter().filter(|quantile| !(0.0..=1.0).contains(*quantile)) {
                 self.annotations.invalid_quantile(*quantile, still::place(call, 0));
             }
         }
-        if !window.keeps_name() && self.drop_names(&mut out) {
-            column::refuse_duplicates(&out)?;
-        }
-        Ok(Column::Vector(out))
+        Ok(())
     }
 
     fn note(&mut self, window: Window, arg: &Expr, series: &Ranged<'_>) {
