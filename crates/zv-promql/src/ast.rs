@@ -334,6 +334,33 @@ impl Expr {
         }
     }
 
+    /// Visits all its parts, itself first.
+    pub fn each_part<'e>(&'e self, visit: &mut impl FnMut(&'e Expr)) {
+        visit(self);
+        match self {
+            Expr::Number(_) | Expr::Text(_) | Expr::Vector(_) | Expr::Matrix(_) => {}
+            Expr::Subquery(subquery) => subquery.expr.each_part(visit),
+            Expr::Paren(paren) => paren.expr.each_part(visit),
+            Expr::Unary(unary) => unary.expr.each_part(visit),
+            Expr::Binary(binary) => {
+                let mut binary = binary;
+                // A long chain leans to the left: it is walked, not climbed.
+                while let Expr::Binary(left) = &binary.left {
+                    binary.right.each_part(visit);
+                    visit(&binary.left);
+                    binary = left;
+                }
+                binary.left.each_part(visit);
+                binary.right.each_part(visit);
+            }
+            Expr::Aggregate(aggregate) => {
+                aggregate.param.iter().for_each(|param| param.each_part(visit));
+                aggregate.expr.each_part(visit);
+            }
+            Expr::Call(call) => call.args.iter().for_each(|arg| arg.each_part(visit)),
+        }
+    }
+
     /// Returns what is in its parentheses.
     pub(crate) fn inner(&self) -> &Expr {
         let mut expr = self;

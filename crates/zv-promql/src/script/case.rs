@@ -20,6 +20,7 @@ use crate::value;
 const NATIVE: &str = "native histograms";
 const EXPERIMENTAL: &str = "experimental syntax";
 const STARTS: &str = "start timestamps";
+const TYPES: &str = "labels of type and unit";
 
 /// What came of a case that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +37,32 @@ pub(super) struct State<'a> {
     /// Series that have native histograms.
     native: BTreeSet<Labels>,
     has_starts: bool,
+    /// Some series have labels that Prometheus treats as names are, if it is told to.
+    has_types: bool,
 }
 
 impl<'a> State<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, memory: Memory::default(), native: BTreeSet::new(), has_starts: false }
+        Self {
+            options,
+            memory: Memory::default(),
+            native: BTreeSet::new(),
+            has_starts: false,
+            has_types: false,
+        }
     }
 
     pub(super) fn clear(&mut self) {
         self.memory.clear();
         self.native.clear();
         self.has_starts = false;
+        self.has_types = false;
     }
 
     pub(super) fn load(&mut self, load: &Load) {
         self.has_starts |= load.has_starts;
         for (labels, values) in &load.series {
+            self.has_types |= labels.iter().any(|label| matches!(&*label.name, "__type__" | "__unit__"));
             for (place, value) in (0..).zip(values) {
                 match value {
                     Value::Float(value) => self.memory.append(labels, load.step * place, *value),
@@ -84,6 +95,7 @@ impl<'a> State<'a> {
                 Ok(()) => Ok(Verdict::PassedOnFloats),
                 Err(_) => Ok(self.as_classic(eval, &query)),
             },
+            Err(_) if self.has_types => Ok(Verdict::Skipped(TYPES)),
             Err(message) => Err(message),
         }
     }
@@ -145,8 +157,7 @@ impl<'a> State<'a> {
             return false;
         }
         let mut found = false;
-        let mut copy = expr.clone();
-        walk(&mut copy, false, &mut |part, _| {
+        expr.each_part(&mut |part| {
             let matchers: &[Matcher] = match part {
                 Expr::Vector(selector) => &selector.matchers,
                 Expr::Matrix(matrix) => &matrix.selector.matchers,
@@ -189,11 +200,11 @@ fn is_experimental(expr: &str) -> bool {
 }
 
 fn has_duration_arithmetic(expr: &str) -> bool {
+    const SIGNS: [&str; 3] =
+        ["duration expression", "unexpected <op:", "in offset, expected number or duration"];
     match Query::parse(expr, ParseOptions { experimental: true }) {
         Ok(_) => false,
-        Err(error) => {
-            error.message.contains("duration expression") || error.message.contains("unexpected <op:")
-        }
+        Err(error) => SIGNS.iter().any(|sign| error.message.contains(sign)),
     }
 }
 

@@ -31,6 +31,24 @@ fn histograms_are_skipped_and_counted() {
 }
 
 #[test]
+fn what_prometheus_hides_behind_switches_is_skipped() {
+    let cases = [
+        "m[1m + 2m]",
+        "m offset min(1s, 2s)",
+        "m[step()]",
+        "info(m)",
+        "rate(m[1m] smoothed)",
+        "m + fill(1) m",
+        "abs(m)",
+    ];
+    let evals = cases.map(|case| format!("eval instant at 1m {case}\n  {{}} 9\n\n"));
+    let report = report(&format!("load 1m\n  m{{__type__=\"counter\"}} 1 2 3\n\n{}", evals.concat()));
+    assert_eq!((report.passed, report.failures), (0, Vec::new()));
+    let reasons: Vec<_> = report.skipped.into_iter().collect();
+    assert_eq!(reasons, [("experimental syntax", 6), ("labels of type and unit", 1)]);
+}
+
+#[test]
 fn failures_are_compared() {
     let script = "eval_fail instant at 0 label_replace(vector(1), \"\", \"\", \"\", \"\")\n\neval instant at 0 1 + \"a\"\n";
     let report = report(script);

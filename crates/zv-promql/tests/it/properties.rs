@@ -35,75 +35,76 @@ fn series() -> Memory {
     memory
 }
 
+const LEAVES: &[&str] = &[
+    "m_total",
+    "n",
+    "m_total{a=\"1\"}",
+    "n offset 20s",
+    "n @ 300",
+    "m_total @ start()",
+    "n offset -25s",
+    "vector(time())",
+    "vector(2)",
+    // Which of equal elements is picked depends on their order, which only selectors give at every step.
+    "topk by (b) (1, m_total)",
+    "bottomk(2, n)",
+    "{b=\"x\"}",
+];
+
+const RANGES: &[&str] = &["[1m]", "[37s]", "[45s:15s]", "[1m:7s] offset 9s", "[1m:] @ end()"];
+
+const OVER: &[&str] = &[
+    "rate",
+    "increase",
+    "delta",
+    "irate",
+    "idelta",
+    "sum_over_time",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "last_over_time",
+    "stddev_over_time",
+    "changes",
+    "resets",
+    "deriv",
+    "count_over_time",
+    "absent_over_time",
+];
+
+const MAPS: &[&str] = &["abs", "-", "sgn", "absent", "ceil", "timestamp", "hour", "sort", "round"];
+
+const AGGREGATIONS: &[&str] = &[
+    "sum by (b)",
+    "avg",
+    "count without (a)",
+    "max by (a)",
+    "stdvar",
+    "quantile(0.4,",
+    "group",
+    "count_values(\"v\",",
+];
+
+const OPERATORS: &[&str] = &[
+    "+ on (a, b)",
+    "> bool 3 *",
+    "and on (b)",
+    "or",
+    "unless on (a)",
+    "* on (a) group_left ()",
+    "<= on (b) group_right ()",
+    "== bool on (a)",
+    "or on (b)",
+];
+
 fn vector() -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(vec![
-        "m_total",
-        "n",
-        "m_total{a=\"1\"}",
-        "n offset 20s",
-        "n @ 300",
-        "m_total @ start()",
-        "n offset -25s",
-        "vector(time())",
-        "vector(2)",
-        // Which of equal elements is picked depends on their order, which only selectors give at every step.
-        "topk by (b) (1, m_total)",
-        "bottomk(2, n)",
-        "{b=\"x\"}",
-    ]);
+    let leaf = prop::sample::select(LEAVES);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
-        let range =
-            prop::sample::select(vec!["[1m]", "[37s]", "[45s:15s]", "[1m:7s] offset 9s", "[1m:] @ end()"]);
-        let over = prop::sample::select(vec![
-            "rate",
-            "increase",
-            "delta",
-            "irate",
-            "idelta",
-            "sum_over_time",
-            "avg_over_time",
-            "min_over_time",
-            "max_over_time",
-            "last_over_time",
-            "stddev_over_time",
-            "changes",
-            "resets",
-            "deriv",
-            "count_over_time",
-            "absent_over_time",
-        ]);
-        let map = prop::sample::select(vec![
-            "abs",
-            "-",
-            "sgn",
-            "absent",
-            "ceil",
-            "timestamp",
-            "hour",
-            "sort",
-            "round",
-        ]);
-        let aggregate = prop::sample::select(vec![
-            "sum by (b)",
-            "avg",
-            "count without (a)",
-            "max by (a)",
-            "stdvar",
-            "quantile(0.4,",
-            "group",
-            "count_values(\"v\",",
-        ]);
-        let operator = prop::sample::select(vec![
-            "+ on (a, b)",
-            "> bool 3 *",
-            "and on (b)",
-            "or",
-            "unless on (a)",
-            "* on (a) group_left ()",
-            "<= on (b) group_right ()",
-            "== bool on (a)",
-            "or on (b)",
-        ]);
+        let range = prop::sample::select(RANGES);
+        let over = prop::sample::select(OVER);
+        let map = prop::sample::select(MAPS);
+        let aggregate = prop::sample::select(AGGREGATIONS);
+        let operator = prop::sample::select(OPERATORS);
         prop_oneof![
             (over, inner.clone(), range).prop_map(|(over, inner, range)| match range.contains(':') {
                 true => format!("{over}(({inner}){range})"),
