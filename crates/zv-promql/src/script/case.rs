@@ -182,7 +182,7 @@ fn native_of(labels: &Labels) -> Option<Labels> {
 
 /// Says whether an expression has syntax or functions that Prometheus hides behind switches.
 fn is_experimental(expr: &str) -> bool {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 17] = [
         "anchored",
         "smoothed",
         "fill(",
@@ -195,6 +195,11 @@ fn is_experimental(expr: &str) -> bool {
         "step()",
         "range()",
         "histogram_quantiles(",
+        "start()",
+        "end()",
+        "min_of(",
+        "max_of(",
+        "timeseries_gen(",
     ];
     WORDS.iter().any(|word| expr.contains(word)) || has_duration_arithmetic(expr)
 }
