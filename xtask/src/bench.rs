@@ -25,7 +25,7 @@ use self::agent::{Agent, Setup, Snapshots};
 use self::engine::Engine;
 use self::plan::Plan;
 use self::programs::Programs;
-use self::report::{Idle, Report};
+use self::report::{Idle, Long, Report};
 use self::scrape::Scraper;
 use self::web::Web;
 use self::window::{Group, observe};
@@ -51,18 +51,32 @@ pub(crate) fn agent(args: &[&str]) -> Result<()> {
     note("building the agent, the command line and the program that the containers run");
     let programs = Programs::build()?;
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = threads.block_on(run(&plan, &programs))?;
+    let report =
+        threads.block_on(with_engine(&plan, async |engine| measure(&plan, &programs, engine).await))?;
     let text = report.markdown();
     say(&text);
     if plan.write { report::write(report::AGENT, &text) } else { Ok(()) }
 }
 
-/// Measures, and removes the containers however that ended.
-async fn run(plan: &Plan, programs: &Programs) -> Result<Report> {
+/// Watches agents beside `docker stats` for long, prints how their memory grew, and with `--write` keeps it.
+pub(crate) fn hour(args: &[&str]) -> Result<()> {
+    let plan = Plan::parse(&[&["--minutes", "60"], args].concat(), docker_host())?;
+    note("building the agent, the command line and the program that the containers run");
+    let programs = Programs::build()?;
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let text =
+        threads.block_on(with_engine(&plan, async |engine| watch_long(&plan, &programs, engine).await))?;
+    let text = text.markdown();
+    say(&text);
+    if plan.write { report::write(report::HOUR, &text) } else { Ok(()) }
+}
+
+/// Measures with an engine, and removes the containers however that ended.
+async fn with_engine<T>(plan: &Plan, measure: impl AsyncFnOnce(&mut Engine) -> Result<T>) -> Result<T> {
     let mut engine = Engine::connect(&plan.host).await?;
     engine.claim(plan.force).await?;
     let measured = tokio::select! {
-        measured = measure(plan, programs, &mut engine) => measured,
+        measured = measure(&mut engine) => measured,
         signal = interrupted() => signal.and_then(|()| bail!("interrupted")),
     };
     note("removing the containers");
@@ -74,22 +88,52 @@ async fn run(plan: &Plan, programs: &Programs) -> Result<Report> {
     measured
 }
 
-async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Result<Report> {
+/// Watches two agents, one with fewer containers, beside `docker stats`.
+async fn watch_long(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Result<Long> {
     let place = engine.place().await?;
     engine.import(&programs.subject).await?;
+    engine.grow_to(plan.containers).await?;
     let web = Web::start(true).await?;
-    let setup = Setup {
+    let setup = setup(plan, &web);
+    let fewer = plan.containers.min(FEWER);
+    let agent = Agent::start(&programs.agent, &setup)?;
+    let other = Agent::start(&programs.agent, &Setup { projects: engine::projects(fewer), ..setup })?;
+    let scraper = Scraper::start(agent.address());
+    let docker = engine.command(&["stats"])?;
+    let stats = Group::one("docker stats", docker.id().context("docker stats ended at once")?);
+    let watched = [(&other, fewer), (&agent, plan.containers)];
+    let (agents, mut others) =
+        settle_and_watch(&watched, vec![stats, engine.group()?], plan.window()).await?;
+    let engine = others.pop().context("the engine was not watched")?;
+    let docker = others.pop().context("docker stats was not watched")?;
+    let scrapes = scraper.scrapes();
+    other.stop().await?;
+    agent.stop().await?;
+    Ok(Long { place, agents, docker, engine, scrapes })
+}
+
+/// What the agents have to do beside watching containers.
+fn setup<'a>(plan: &'a Plan, web: &Web) -> Setup<'a> {
+    Setup {
         engine: &plan.host,
         probes: vec![web.address; PROBES],
         every_seconds: PROBE_EVERY_SECONDS,
         timeout_seconds: 5,
         ..Setup::default()
-    };
+    }
+}
+
+async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Result<Report> {
+    let place = engine.place().await?;
+    engine.import(&programs.subject).await?;
+    let web = Web::start(true).await?;
+    let setup = setup(plan, &web);
     let mut idle = Vec::new();
     for count in STEPS.into_iter().filter(|count| *count < plan.containers) {
         engine.grow_to(count).await?;
         let agent = Agent::start(&programs.agent, &setup)?;
-        idle.extend(settle_and_watch(&[(&agent, count)], engine, plan.short_window()).await?.0);
+        let engine_group = vec![engine.group()?];
+        idle.extend(settle_and_watch(&[(&agent, count)], engine_group, plan.short_window()).await?.0);
         agent.stop().await?;
     }
     engine.grow_to(plan.containers).await?;
@@ -98,13 +142,11 @@ async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Resul
     tokio::time::sleep(SETTLE).await;
     let engine_alone = observe(&mut [engine.group()?], plan.half_window()).await?.remove(0);
     let agent = Agent::start(&programs.agent, &setup)?;
-    let fewer = plan.containers.min(FEWER);
-    let projects = engine::projects(fewer);
-    let other = Agent::start(&programs.agent, &Setup { projects, ..setup.clone() })?;
     let scraper = Scraper::start(agent.address());
-    let watched = [(&other, fewer), (&agent, plan.containers)];
-    let (long, engine_with_agent) = settle_and_watch(&watched, engine, plan.window()).await?;
-    other.stop().await?;
+    let watched = [(&agent, plan.containers)];
+    let (last, mut others) = settle_and_watch(&watched, vec![engine.group()?], plan.window()).await?;
+    let engine_with_agent = others.pop().context("the engine was not watched")?;
+    idle.extend(last);
 
     note("watching the agent beside `docker stats` and `docker events`");
     let peers = [engine.command(&["stats"])?, engine.command(&["events"])?];
@@ -127,7 +169,6 @@ async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Resul
     Ok(Report {
         place,
         idle,
-        long,
         beside,
         engines: [engine_alone, engine_with_agent, engine_with_peers],
         scrapes,
@@ -138,28 +179,27 @@ async fn measure(plan: &Plan, programs: &Programs, engine: &mut Engine) -> Resul
     })
 }
 
-/// Waits until each agent knows its containers, leaves them alone for a moment, and then watches them and the engine.
+/// Waits until each agent knows its containers, leaves them alone for a moment, and then watches them and the others.
 async fn settle_and_watch(
     agents: &[(&Agent, usize)],
-    engine: &Engine,
+    others: Vec<Group>,
     length: Duration,
-) -> Result<(Vec<Idle>, window::Usage)> {
+) -> Result<(Vec<Idle>, Vec<window::Usage>)> {
     let mut completes = Vec::new();
     for (agent, count) in agents {
-        let complete = agent.wait_until_complete(&engine.containers()[..*count]).await?;
+        let complete = agent.wait_until_complete(*count).await?;
         note(&format!("{count} containers: complete after {complete:?}, watching for {length:?}"));
         completes.push(complete);
     }
     tokio::time::sleep(SETTLE).await;
     let mut groups: Vec<Group> =
-        agents.iter().map(|(agent, _)| Group::one("zv-agent", agent.pid())).collect();
-    groups.push(engine.group()?);
+        agents.iter().map(|(agent, _)| Group::one("zv-agent", agent.pid())).chain(others).collect();
     let mut usages = observe(&mut groups, length).await?;
-    let engine_usage = usages.pop().context("the engine was not watched")?;
+    let others = usages.split_off(agents.len());
     let each = agents.iter().zip(completes).zip(usages);
     let idle =
         each.map(|(((_, containers), complete), usage)| Idle { containers: *containers, complete, usage });
-    Ok((idle.collect(), engine_usage))
+    Ok((idle.collect(), others))
 }
 
 /// Waits for Ctrl-C, or for being asked to end.

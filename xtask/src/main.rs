@@ -22,6 +22,8 @@ Usage: cargo xtask COMMAND
   readme            runs the commands of README.md, all but the tests
   bench agent [--containers N] [--minutes M] [--engine unix:///PATH] [--force] [--write]
                     what the agent costs and how fast it is, beside N containers; see docs/benchmarks.md
+  bench hour [--containers N] [--minutes M] [--engine unix:///PATH] [--force] [--write]
+                    how the agent's memory grows beside `docker stats`
   bench probe [--seconds S] [--blackbox PROGRAM] [--write]
                     probes for a second of CPU, beside blackbox_exporter; targets that hang
 ";
@@ -51,6 +53,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["generate", "--check"] => generate::run(generate::Mode::Check),
         ["readme"] => readme::run(),
         ["bench", "agent", rest @ ..] => bench::agent(rest),
+        ["bench", "hour", rest @ ..] => bench::hour(rest),
         ["bench", "probe", rest @ ..] => bench::probe(rest),
         ["help" | "--help" | "-h"] => {
             say(HELP);

@@ -122,9 +122,9 @@ impl Agent {
         self.folder.path().join(CONFIG)
     }
 
-    /// Returns how long after its start the agent had told the process of each container.
-    pub(super) async fn wait_until_complete(&self, containers: &[String]) -> Result<Duration> {
-        match timeout(PATIENCE, self.complete(containers)).await {
+    /// Returns how long after its start the agent had told the process of so many containers.
+    pub(super) async fn wait_until_complete(&self, count: usize) -> Result<Duration> {
+        match timeout(PATIENCE, self.complete(count)).await {
             Ok(complete) => complete,
             Err(_) => {
                 let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -134,11 +134,11 @@ impl Agent {
         }
     }
 
-    async fn complete(&self, containers: &[String]) -> Result<Duration> {
+    async fn complete(&self, count: usize) -> Result<Duration> {
         while TcpStream::connect(self.address).await.is_err() {
             sleep(KNOCK_EVERY).await;
         }
-        let mut missing: HashSet<&str> = containers.iter().map(String::as_str).collect();
+        let mut told = HashSet::new();
         let mut is_up = false;
         let mut changes = self.changes().await?;
         loop {
@@ -146,9 +146,9 @@ impl Agent {
             let Some(data) = data_of(&line.text)? else { continue };
             is_up = is_up || data["runtime"]["state"] == "up";
             for replica in replicas_of(&data).filter(|replica| replica["pid"].is_u64()) {
-                missing.remove(replica["id"].as_str().unwrap_or_default());
+                told.insert(replica["id"].as_str().unwrap_or_default().to_owned());
             }
-            if is_up && missing.is_empty() {
+            if is_up && told.len() >= count {
                 return Ok(line.at - self.began);
             }
         }

@@ -26,6 +26,8 @@ pub(super) struct Marks(&'static str);
 
 /// Of `bench agent`.
 pub(super) const AGENT: Marks = Marks("agent");
+/// Of `bench hour`.
+pub(super) const HOUR: Marks = Marks("hour");
 /// Of `bench probe`.
 pub(super) const PROBE: Marks = Marks("probe");
 
@@ -45,8 +47,6 @@ pub(super) struct Report {
     pub(super) place: Place,
     /// The idle agent, step by step.
     pub(super) idle: Vec<Idle>,
-    /// Two agents at the same time, for longer: one that watches some of the containers, and one that watches all.
-    pub(super) long: Vec<Idle>,
     /// The agent beside the docker commands.
     pub(super) beside: Vec<Usage>,
     /// The engine alone, with the agent, and with the docker commands too.
@@ -69,13 +69,15 @@ pub(super) struct Idle {
 
 impl Report {
     pub(super) fn markdown(&self) -> String {
-        let containers = self.long.last().map_or(0, |idle| idle.containers);
+        let containers = self.idle.last().map_or(0, |idle| idle.containers);
         let Place { date, kernel, engine, cores } = &self.place;
         let mut text =
             format!("Measured on {date}: Linux {kernel}, Docker engine {engine}, {cores} cores.\n");
         for part in [
-            self.idle_tables(),
-            self.curve_table(),
+            format!(
+                "A fresh agent with 50 probes every 10 s, step by step, the last one scraped every 15 s (MiB: min / median / max):\n\n{}",
+                idle_table(&self.idle)
+            ),
             self.peer_table(containers),
             self.engine_table(containers),
             self.latency_table(containers),
@@ -84,43 +86,6 @@ impl Report {
         ] {
             text.push('\n');
             text.push_str(&part);
-        }
-        text
-    }
-
-    fn idle_tables(&self) -> String {
-        let mut text =
-            "A fresh agent with 50 probes every 10 s, step by step (MiB: min / median / max):\n\n".to_owned();
-        text.push_str(&idle_table(&self.idle));
-        let minutes = self.long.first().map_or(0.0, |idle| idle.usage.seconds / 60.0);
-        let _ = write!(
-            text,
-            "\nThe same for {minutes:.0} minutes, two agents at once, the one of all containers scraped every 15 s:\n\n"
-        );
-        text.push_str(&idle_table(&self.long));
-        text
-    }
-
-    /// Shows how memory grows: ten looks, evenly spread.
-    fn curve_table(&self) -> String {
-        let mut text = "RSS / anonymous (MiB) in the course of that time:\n\n| containers |".to_owned();
-        let Some(longest) = self.long.iter().map(|idle| idle.usage.curve.len()).max().filter(|len| *len > 0)
-        else {
-            return String::new();
-        };
-        let marks: Vec<usize> = (0..=CURVE).map(|mark| mark * (longest - 1) / CURVE).collect();
-        for mark in &marks {
-            let _ = write!(text, " {:.0} min |", *mark as f64 / 60.0);
-        }
-        let _ = writeln!(text, "\n|---:|{}", "---:|".repeat(marks.len()));
-        for idle in &self.long {
-            let at = |mark: &usize| {
-                let (rss, anonymous) = idle.usage.curve.get(*mark).copied().unwrap_or((f64::NAN, f64::NAN));
-                format!("{rss:.1} / {anonymous:.1}")
-            };
-            let mut cells = vec![idle.containers.to_string()];
-            cells.extend(marks.iter().map(at));
-            row(&mut text, &cells);
         }
         text
     }
@@ -250,6 +215,85 @@ impl Report {
     }
 }
 
+/// What a long watch saw: two agents at once, beside `docker stats`.
+#[derive(Debug)]
+pub(super) struct Long {
+    pub(super) place: Place,
+    pub(super) agents: Vec<Idle>,
+    pub(super) docker: Usage,
+    pub(super) engine: Usage,
+    pub(super) scrapes: Scrapes,
+}
+
+impl Long {
+    pub(super) fn markdown(&self) -> String {
+        let Place { date, kernel, engine, cores } = &self.place;
+        let minutes = self.docker.seconds / 60.0;
+        let Scrapes { bytes, samples, times, failures } = &self.scrapes;
+        format!(
+            "Measured on {date} for {minutes:.0} minutes: Linux {kernel}, Docker engine {engine}, {cores} cores.\n\n\
+             Two agents and a `docker stats` at once (MiB: min / median / max):\n\n{}\n\
+             RSS / anonymous (MiB) in the course of that time:\n\n{}\n{}\n\
+             A scrape of all containers was {:.0} KiB, {samples} samples, and took {:.1} ms (median of {}; p95 {:.1}, max {:.1}; \
+             {failures} failed).\n",
+            idle_table(&self.agents),
+            self.curve_table(),
+            self.peer_table(),
+            *bytes as f64 / 1024.0,
+            times.median(),
+            times.len(),
+            times.percentile(95),
+            times.max(),
+        )
+    }
+
+    /// Shows how memory grows: some looks, evenly spread.
+    fn curve_table(&self) -> String {
+        let longest = self.docker.curve.len();
+        let marks: Vec<usize> = (0..=CURVE).map(|mark| mark * longest.saturating_sub(1) / CURVE).collect();
+        let mut text = "| containers |".to_owned();
+        for mark in &marks {
+            let _ = write!(text, " {:.0} min |", *mark as f64 / 60.0);
+        }
+        let _ = writeln!(text, "\n|---:|{}", "---:|".repeat(marks.len()));
+        let agents = self.agents.iter().map(|idle| (idle.containers.to_string(), &idle.usage));
+        for (name, usage) in agents.chain([("`docker stats`".to_owned(), &self.docker)]) {
+            let at = |mark: &usize| {
+                let (rss, anonymous) = usage.curve.get(*mark).copied().unwrap_or((f64::NAN, f64::NAN));
+                format!("{rss:.1} / {anonymous:.1}")
+            };
+            let cells: Vec<String> = std::iter::once(name).chain(marks.iter().map(at)).collect();
+            row(&mut text, &cells);
+        }
+        text
+    }
+
+    fn peer_table(&self) -> String {
+        let mut text =
+            "| process | RSS MiB, median | CPU, % of a core | agent's RSS ÷ its | agent's CPU ÷ its |\n"
+                .to_owned();
+        text.push_str("|---|---:|---:|---:|---:|\n");
+        let Some(agent) = self.agents.last().map(|idle| &idle.usage) else { return text };
+        for (name, usage) in [
+            ("`zv-agent`, all containers", agent),
+            ("`docker stats`", &self.docker),
+            ("the engine", &self.engine),
+        ] {
+            row(
+                &mut text,
+                &[
+                    name.to_owned(),
+                    format!("{:.1}", usage.rss.median()),
+                    format!("{:.2}", usage.cpu_percent()),
+                    ratio(agent.rss.median(), usage.rss.median()),
+                    ratio(agent.cpu_seconds, usage.cpu_seconds),
+                ],
+            );
+        }
+        text
+    }
+}
+
 fn idle_table(steps: &[Idle]) -> String {
     let mut text = "| containers | RSS | of it anonymous | of it file | peak RSS | CPU, % of a core | per container | CPU s / s watched | threads | open files | start → complete |\n".to_owned();
     text.push_str("|---:|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
@@ -326,6 +370,7 @@ mod tests {
     fn the_page_has_its_place_for_figures() {
         let page = fs::read_to_string(root().join(FILE)).unwrap();
         assert!(replaced(&page, AGENT, "").is_some());
+        assert!(replaced(&page, HOUR, "").is_some());
         assert!(replaced(&page, PROBE, "").is_some());
     }
 
