@@ -1,8 +1,11 @@
 #!/bin/sh
 # Runs in the guest of cgroup2-vm.sh: starts containers under both cgroup drivers and copies what the kernel shows of them,
-# to be read by tests on machines without version 2. usage: cgroup2-trees.sh FOLDER
+# to be read by tests on machines without version 2. usage:
+# cgroup2-trees.sh FOLDER [systemd|cgroupfs]...
 set -eu
 out=$1
+shift
+[ $# -gt 0 ] || set -- systemd cgroupfs
 here=$(dirname "$0")
 # shellcheck source=packaging/test/engine.sh
 . "$here/engine.sh"
@@ -26,17 +29,17 @@ proc_of() { # proc_of PID TO
 }
 
 containers() { # containers PARENT
-  run limited --cpus 0.5 --memory 64m --memory-swap 96m --pids-limit 50 --cpu-shares 512 --volume /srv:/srv:rw \
+  run limited --cpus 0.2 --memory 64m --memory-swap 96m --pids-limit 50 --cpu-shares 512 --volume /srv:/srv:rw \
     sh -c 'dd if=/dev/zero of=/srv/file bs=64k count=64 conv=fsync; (while :; do :; done) & while :; do sleep 1; done'
   run plain sleep 100000
-  run hungry --memory 16m sh -c 'sleep 1; tail /dev/zero; while :; do sleep 1; done'
+  run hungry --memory 32m sh -c 'sleep 1; tail /dev/zero; while :; do sleep 1; done'
   run nested --cgroup-parent "$1" sleep 100000
   run hostns --cgroupns host sleep 100000
   # As the agent is run in a container: it sees the host's processes and groups from its own cgroup namespace.
   run watcher --pid host --volume /sys/fs/cgroup:/sys/fs/cgroup:ro sleep 100000
 }
 
-for driver in systemd cgroupfs; do
+for driver; do
   start_engine "$driver"
   import_busybox
   if [ "$driver" = systemd ]; then containers shop.slice; else containers /shop; fi

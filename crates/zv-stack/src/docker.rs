@@ -11,7 +11,7 @@ mod stats;
 mod transport;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -60,6 +60,8 @@ struct Inner {
     engine: Mutex<Option<(Arc<Engine>, Instant)>>,
     /// One scaling at a time: two would count the same replicas.
     scaling: tokio::sync::Mutex<Templates>,
+    /// The rights whose lack was reported.
+    lacking: Mutex<BTreeSet<&'static str>>,
 }
 
 /// The last replica of each service that was scaled to none: what a later scaling copies.
@@ -70,8 +72,13 @@ impl DockerRuntime {
     pub fn new(options: DockerOptions) -> Result<Self, ActionError> {
         let endpoint =
             connect::resolve(&options).map_err(|error| ActionError::Unavailable(error.to_string()))?;
-        let inner =
-            Inner { options, endpoint, engine: Mutex::default(), scaling: tokio::sync::Mutex::default() };
+        let inner = Inner {
+            options,
+            endpoint,
+            engine: Mutex::default(),
+            scaling: tokio::sync::Mutex::default(),
+            lacking: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -133,6 +140,17 @@ impl Inner {
     /// Forgets what was agreed: the engine that answers next may be another.
     fn forget(&self) {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says, once, that a right is missing, and what is lost without it. Returns whether that is what the error means.
+    fn lacks(&self, error: &ApiError, route: &'static str, lost: &str) -> bool {
+        let ApiError::Status { status: 401 | 403, message } = error else { return false };
+        if self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(route) {
+            tracing::warn!(
+                "the right to `{route}` is missing ({message}): {lost}; allow it in the proxy before the engine"
+            );
+        }
+        true
     }
 }
 
