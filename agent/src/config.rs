@@ -6,6 +6,7 @@
 //! as a key is. One module per area holds what is written, what it resolves to, and its rules.
 
 mod api;
+mod collect;
 mod environment;
 mod expand;
 #[cfg(any(test, fuzzing))]
@@ -35,6 +36,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::api::{Api, DEFAULT_PORT, ReadRight, Tls};
+pub use self::collect::Collect;
 pub use self::environment::{Environment, Overrides};
 pub use self::global::{Global, keep_host_id};
 pub use self::log::{Log, LogFormat, LogLevel};
@@ -93,6 +95,7 @@ pub struct Config {
     pub file: Option<PathBuf>,
     pub global: Global,
     pub stack: Stack,
+    pub collect: Collect,
     pub store: Store,
     pub api: Api,
     pub log: Log,
@@ -153,6 +156,7 @@ fn resolve(file: File, reading: &mut Reading<'_>) -> Config {
         file: None,
         global: Global::resolve(file.global.unwrap_or_default(), reading, &store.path),
         stack: Stack::resolve(file.stack.unwrap_or_default(), reading),
+        collect: Collect::resolve(file.collect.unwrap_or_default(), reading),
         api: Api::resolve(file.api.unwrap_or_default(), reading, &store.path),
         log: Log::resolve(&file.log.unwrap_or_default()),
         shutdown_grace: shutdown_grace(file.shutdown_grace.map(|span| span.0), reading),

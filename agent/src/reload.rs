@@ -99,6 +99,7 @@ impl Reloader {
         }
         for setting in &plan.apply {
             match setting {
+                Setting::CollectInterval => self.parts.stacks.collected().set_interval(new.collect.interval),
                 Setting::StoreDeaths => self.parts.stacks.set_death_limits(new.store.deaths.limits()).await,
                 Setting::LogLevel => {
                     if let Some(log) = &self.parts.log {

@@ -7,6 +7,7 @@ use super::Config;
 pub enum Setting {
     /// The path of the stack file, or what is in it.
     StackFile,
+    CollectInterval,
     StoreDeaths,
     ApiToken,
     ApiRead,
@@ -22,6 +23,7 @@ impl Setting {
     pub fn key(self) -> &'static str {
         match self {
             Setting::StackFile => "stack.file",
+            Setting::CollectInterval => "collect.interval",
             Setting::StoreDeaths => "store.deaths",
             Setting::ApiToken => "api.token_file",
             Setting::ApiRead => "api.read",
@@ -59,6 +61,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
     for (area, differs) in [
         ("global", old.global != new.global),
         ("stack", old.stack != new.stack),
+        ("collect", old.collect != new.collect),
         ("store", old.store != new.store),
         ("api", old.api != new.api),
         ("log", old.log != new.log),
@@ -71,6 +74,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
             Setting::StackFile,
             (&old.stack.file, old.stack.file_fingerprint) != (&new.stack.file, new.stack.file_fingerprint),
         ),
+        (Setting::CollectInterval, old.collect.interval != new.collect.interval),
         (Setting::StoreDeaths, old.store.deaths != new.store.deaths),
         (Setting::ApiToken, (&old.api.token_file, &old.api.token) != (&new.api.token_file, &new.api.token)),
         (Setting::ApiRead, old.api.read != new.api.read),
@@ -88,6 +92,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         ("stack.runtime", old.stack.runtime != new.stack.runtime),
         ("stack.project", old.stack.projects != new.stack.projects),
         ("stack.docker", old.stack.docker != new.stack.docker),
+        ("collect.host_root", old.collect.host_root != new.collect.host_root),
         ("store.path", old.store.path != new.store.path),
         ("api.listen", old.api.listen != new.api.listen),
         ("api.unix", old.api.unix != new.api.unix),

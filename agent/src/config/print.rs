@@ -17,6 +17,9 @@ impl Config {
         page.open(1, "external_labels");
         page.value(2, "global.external_labels.host", &self.global.host_name);
         self.print_stack(&mut page);
+        page.open(0, "collect");
+        page.value(1, "collect.interval", &Span(self.collect.interval).to_string());
+        page.path(1, "collect.host_root", &self.collect.host_root);
         page.open(0, "store");
         page.path(1, "store.path", &self.store.path);
         page.open(1, "deaths");

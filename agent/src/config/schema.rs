@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::ApiFile;
+use super::collect::CollectFile;
 use super::global::GlobalFile;
 use super::log::LogFile;
 use super::stack::StackFile;
@@ -21,6 +22,7 @@ use super::values::Span;
 pub(crate) struct File {
     pub(crate) global: Option<GlobalFile>,
     pub(crate) stack: Option<StackFile>,
+    pub(crate) collect: Option<CollectFile>,
     pub(crate) store: Option<StoreFile>,
     pub(crate) api: Option<ApiFile>,
     pub(crate) log: Option<LogFile>,

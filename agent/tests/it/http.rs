@@ -5,6 +5,7 @@ mod fake;
 mod harness;
 mod limits;
 mod listeners;
+mod metrics;
 mod page;
 mod rights;
 mod routes;

@@ -216,6 +216,7 @@ async fn follow(client: &Client, tally: &mut Tally, quiet: bool, console: &mut C
         let Notice::Event(event) = notice else { continue };
         match event.body {
             EventBody::Snapshot(snapshot) => tally.take(*snapshot),
+            EventBody::Stats(_) => {}
             EventBody::Change(change) => match change.what {
                 What::Happened { happening } => {
                     tally.happenings += 1;

@@ -15,7 +15,7 @@ use zv_agent::http::{
 use zv_agent::stacks::{LogMessage, Message, Refusal};
 use zv_api::{
     ActionReport, ActionRequest, ActionResult, Death, DeathSummary, Deaths, Exit, Happenings, Health, Host,
-    LogLine, LogQuery, Replica, RuntimeState, Service, Snapshot, Stack,
+    HostReport, LogLine, LogQuery, Replica, RuntimeState, Service, Snapshot, Stack, StatsPace,
 };
 
 pub(crate) const TOKEN: &str = "0123456789abcdef";
@@ -55,7 +55,9 @@ impl Agent {
         readiness.set();
         let token = Some(Token::given("a test", TOKEN).unwrap());
         let rights = SharedRights::new(Rights { token, read: ReadRight::Open, hosts: Vec::new() });
-        let router = http::router(Face { source: script.clone(), rights, readiness, reload: None });
+        let source = script.clone();
+        let router =
+            http::router(Face { source, rights, readiness, metrics: Default::default(), reload: None });
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -139,7 +141,11 @@ impl Source for Script {
         self.0.snapshot.lock().unwrap().clone()
     }
 
-    fn events(&self, _last_event_id: Option<&str>) -> BoxStream<'static, Message> {
+    fn host(&self) -> HostReport {
+        HostReport { host: self.snapshot().host, usage: None, kernel: None }
+    }
+
+    fn events(&self, _last_event_id: Option<&str>, _stats: Option<StatsPace>) -> BoxStream<'static, Message> {
         stream::empty().boxed()
     }
 

@@ -321,6 +321,25 @@ pub struct StatsMessage {
     pub host: Option<HostUsage>,
 }
 
+/// How often [`StatsMessage`]s are wished for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsPace {
+    /// Each time the agent measures for the record.
+    Recorded,
+    /// Every second.
+    Live,
+}
+
+impl StatsPace {
+    /// Returns the word in `?stats=`.
+    pub fn word(self) -> &'static str {
+        match self {
+            StatsPace::Recorded => "recorded",
+            StatsPace::Live => "live",
+        }
+    }
+}
+
 /// What the host uses now; part of `GET /host` and of `stats` events. What could not be read is absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostUsage {

@@ -3,5 +3,6 @@
 //! Pure: text in, text out.
 
 pub mod expose;
+mod negotiate;
 
 pub use expose::{Exposition, Family, Format, LabelText};
