@@ -98,8 +98,14 @@ by_unit() {
   wait_for 60 zv ps
   compare "$1, by its unit"
   zv ps >"$out/$1.ps" 2>&1
+  echo 'log: { level: debug }' >>/etc/zv/zv.yaml
   systemctl reload zv-agent.service
-  wait_for 20 sh -c 'journalctl -u zv-agent --no-pager | grep -q "configuration.*again\|reload"' || faults=$((faults + 1))
+  if wait_for 30 sh -c 'journalctl -u zv-agent --no-pager --output cat | grep -q log.level'; then
+    say '  it reloads its configuration'
+  else
+    say '  it does not reload its configuration' && faults=$((faults + 1))
+  fi
+  sed -i '/^log:/d' /etc/zv/zv.yaml
   systemctl is-active --quiet zv-agent.service || { say 'it does not survive a reload' && faults=$((faults + 1)); }
   say "  $(systemd-analyze security --no-pager zv-agent.service | tail -n 1)"
   systemctl show zv-agent.service --property MainPID,MemoryCurrent,CPUUsageNSec,TasksCurrent | tee -a "$out/report"

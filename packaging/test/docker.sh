@@ -77,11 +77,15 @@ zv() { "$binaries/zv" --agent "http://127.0.0.1:$ZV_PORT" "$@"; }
 status_is() { zv ps web 2>/dev/null | grep -q "$1"; }
 logs_are_read() { zv logs web --tail 5 | grep -q listening; }
 death_is_told() { zv why web | grep -q 137; }
+is_measured() { api /metrics | grep -q "^container_memory_usage_bytes{.*name=\"$tag-web\""; }
+use_is_shown() { api /api/zv/v1/stack | grep -q '"cpu_cores":[0-9]'; }
+use_is_kept() { zv why web --json | tr -d ' \n' | grep -q '"stats":\[{'; }
+events_come() { { api /api/zv/v1/events --no-buffer --max-time 3 2>/dev/null || true; } | grep -q '^event:'; }
 
 # A container to look at; it sleeps until it is told to end.
 start_web() {
   docker run --detach --name "$tag-web" --label com.docker.compose.project=shop --label com.docker.compose.service=web \
-    --label com.docker.compose.container-number=1 --label com.docker.compose.oneoff=False --no-healthcheck "$ZV_IMAGE" \
+    --label com.docker.compose.container-number=1 --label com.docker.compose.oneoff=False --no-healthcheck --network none "$ZV_IMAGE" \
     --listen 127.0.0.1:0 --store /tmp/store >/dev/null
 }
 
@@ -124,6 +128,9 @@ up watch agent
 start_web
 eventually 'the agent sees a container start' status_is ok
 eventually 'the agent reads logs' logs_are_read
+eventually 'the agent measures it' is_measured
+eventually 'the agent shows what it uses' use_is_shown
+eventually 'the agent passes on events' events_come
 proxy_refuses
 for action in stop restart; do
   said=$(zv $action web 2>&1) && die "$action works behind a proxy that only reads"
@@ -132,6 +139,7 @@ done
 docker kill "$tag-web" >/dev/null
 eventually 'the agent sees a death' status_is down
 eventually 'the agent keeps a record of it' death_is_told
+eventually 'the record holds what it used' use_is_kept
 compose --profile watch down --timeout 10 >/dev/null 2>&1
 docker rm --force "$tag-web" >/dev/null
 

@@ -46,7 +46,12 @@ run() { # run NAME [OPTION]... COMMAND: detached, as a service of the project `v
       *) break ;;
     esac
   done
-  # shellcheck disable=SC2086 # Options hold no spaces.
-  docker run --detach --name "$name" --label com.docker.compose.project=vm --label "com.docker.compose.service=$name" \
-    $options busybox "$@" >/dev/null
+  # Emulation is slow, and what is slow enough may run into a deadline of the engine.
+  for _ in 1 2 3; do
+    # shellcheck disable=SC2086 # Options hold no spaces.
+    docker run --detach --name "$name" --label com.docker.compose.project=vm --label "com.docker.compose.service=$name" \
+      $options busybox "$@" >/dev/null && return
+    docker rm --force "$name" >/dev/null 2>&1 || true
+  done
+  return 1
 }
