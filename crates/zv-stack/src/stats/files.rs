@@ -56,9 +56,9 @@ impl Desk {
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Habit {
-    /// It stays open: it is a counter.
+    /// It stays open while there is room: to open it costs several times as much as to read it.
     Keep,
-    /// It is opened each time: it is a setting that hardly ever changes, and an open file costs the kernel a page.
+    /// It is opened each time.
     Reopen,
 }
 

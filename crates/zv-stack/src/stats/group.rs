@@ -76,7 +76,7 @@ impl Group {
             processor: has_processor.then(|| one::Processor::new(one)),
             memory: one.memory.as_ref().map(one::MemoryFiles::new),
             block: one.blkio.as_ref().map(one::Block::new),
-            tasks: one.pids.as_ref().map(one::TaskFiles::new),
+            tasks: one.pids.as_ref().map(|folder| one::TaskFiles::new(folder, places.two.as_ref())),
             two: places.two.as_ref().map(two::Folder::new),
         }
     }

@@ -42,15 +42,15 @@ pub(super) struct Processor {
 
 impl Processor {
     pub(super) fn new(folders: &Folders) -> Self {
-        let source = |folder: &Option<Arc<Path>>, name, habit| {
-            folder.as_ref().map(|folder| Source::new(folder, name, habit))
+        let source = |folder: &Option<Arc<Path>>, name| {
+            folder.as_ref().map(|folder| Source::new(folder, name, Habit::Keep))
         };
         Self {
-            usage: source(&folders.cpuacct, "cpuacct.usage", Habit::Keep),
-            times: source(&folders.cpuacct, "cpuacct.stat", Habit::Keep),
-            throttling: source(&folders.cpu, "cpu.stat", Habit::Keep),
-            quota: source(&folders.cpu, "cpu.cfs_quota_us", Habit::Reopen),
-            period: source(&folders.cpu, "cpu.cfs_period_us", Habit::Reopen),
+            usage: source(&folders.cpuacct, "cpuacct.usage"),
+            times: source(&folders.cpuacct, "cpuacct.stat"),
+            throttling: source(&folders.cpu, "cpu.stat"),
+            quota: source(&folders.cpu, "cpu.cfs_quota_us"),
+            period: source(&folders.cpu, "cpu.cfs_period_us"),
         }
     }
 
@@ -214,12 +214,17 @@ pub(super) struct TaskFiles {
 }
 
 impl TaskFiles {
-    pub(super) fn new(folder: &Arc<Path>) -> Self {
+    /// `two` is the same group in the hierarchy of version 2, where there is one beside.
+    pub(super) fn new(folder: &Arc<Path>, two: Option<&Arc<Path>>) -> Self {
+        // Version 1 makes the list up when the file is opened, and one that stays open may show an old one.
+        let processes = match two {
+            Some(two) => Source::new(two, "cgroup.procs", Habit::Keep),
+            None => Source::new(folder, "cgroup.procs", Habit::Reopen),
+        };
         Self {
             current: Source::new(folder, "pids.current", Habit::Keep),
-            max: Source::new(folder, "pids.max", Habit::Reopen),
-            // The kernel makes the list up when the file is opened, and one that stays open may show an old one.
-            processes: Source::new(folder, "cgroup.procs", Habit::Reopen),
+            max: Source::new(folder, "pids.max", Habit::Keep),
+            processes,
         }
     }
 

@@ -14,7 +14,12 @@ use crate::model::ReplicaId;
 
 const ID: &str = "7d3c1e0f9a5b4c6d8e2f1a0b3c5d7e9f1b2d4f6a8c0e2a4c6e8f0b1d3f5a7c9e";
 const OUTER: &str = "1111111111111111111111111111111111111111111111111111111111111111";
-const V2: &str = include_str!("../../tests/fixtures/cgroups/v2-systemd.txt");
+const V2: &str = include_str!("../../tests/fixtures/cgroups/v2-every-counter.txt");
+/// Recorded on Debian 13: `limited`, `hungry` and one in a slice of its own.
+const DEBIAN: &str = include_str!("../../tests/fixtures/cgroups/v2-systemd.txt");
+const LIMITED: (&str, u32) = ("5aaed938da3c9eef2afe1a15b12ef30d614f3d8a7515ae57ef1bd8f4c7effa37", 901);
+const HUNGRY: (&str, u32) = ("cc179413a8d1d5ffc07b21e8535e2689e0426df51ec9f38e2cb28366207bb041", 1052);
+const SLICED: (&str, u32) = ("eed2b6129f0c0c4a2a112820227405a68f9d6b038bcddb917c1e6feabf60df43", 1135);
 
 /// A host of files.
 struct Host {
@@ -121,7 +126,7 @@ fn version_1_beside_an_unused_version_2() {
 }
 
 #[test]
-fn version_2_under_systemd() {
+fn version_2_with_every_counter() {
     let measured = Host::new(V2).measure(ID, 4242).expect("it is seen");
     let expected = Measurement {
         at: measured.at,
@@ -168,6 +173,76 @@ fn version_2_under_systemd() {
         },
     };
     assert_eq!(measured, expected);
+}
+
+#[test]
+fn version_2_under_systemd() {
+    let mut host = Host::new(DEBIAN);
+    let limited = host.measure(LIMITED.0, LIMITED.1).expect("it is seen");
+    let expected = Measurement {
+        at: limited.at,
+        group: Some(format!("/system.slice/docker-{}.scope", LIMITED.0).into()),
+        cpu: Cpu {
+            usage_seconds: Some(65.326_724),
+            user_seconds: Some(43.208_612),
+            system_seconds: Some(22.118_111),
+            periods: Some(1749),
+            throttled_periods: Some(1324),
+            throttled_seconds: Some(117.117_768),
+            quota_micros: Some(50_000),
+            period_micros: Some(100_000),
+        },
+        memory: Memory {
+            usage: Some(4_923_392),
+            working_set: Some(4_923_392 - 4_198_400),
+            rss: Some(163_840),
+            cache: Some(4_198_400),
+            mapped_file: Some(0),
+            swap: Some(0),
+            limit: Some(64 << 20),
+            swap_limit: Some(32 << 20),
+            limit_hits: Some(0),
+            oom_kills: Some(0),
+        },
+        network: Some(vec![Interface {
+            name: "eth0".into(),
+            received: flow(1392, 16, 0, 0),
+            transmitted: Flow::default(),
+        }]),
+        io: Some(vec![Device {
+            name: "/dev/vda".into(),
+            read_bytes: 4096,
+            written_bytes: 4 << 20,
+            reads: 1,
+            writes: 8,
+        }]),
+        tasks: Tasks { processes: Some(3), threads: Some(3), threads_limit: Some(50) },
+        pressure: Pressure {
+            cpu: stall(94.189_287, 88.978_552),
+            memory: stall(0.0, 0.0),
+            io: stall(0.001_642, 0.001_642),
+        },
+    };
+    assert_eq!(limited, expected);
+    let hungry = host.measure(HUNGRY.0, HUNGRY.1).expect("it is seen");
+    assert_eq!((hungry.memory.oom_kills, hungry.memory.limit_hits), (Some(1), Some(18)));
+    assert_eq!((hungry.cpu.quota_micros, hungry.cpu.throttled_periods), (None, Some(0)));
+    assert_eq!(hungry.io, Some(Vec::new()));
+}
+
+#[test]
+fn a_container_beside_them_with_its_own_namespace_sees_the_same() {
+    let mut outside = Host::new(DEBIAN);
+    let mut inside = Host::new(DEBIAN);
+    inside.write(
+        "/proc/self/mountinfo",
+        "321 315 0:26 /../.. /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw\n",
+    );
+    for ((id, pid), folder) in [(LIMITED, "/.."), (HUNGRY, "/.."), (SLICED, "/../../shop.slice")] {
+        inside.write(&format!("/proc/{pid}/cgroup"), &format!("0::{folder}/docker-{id}.scope\n"));
+        let told = inside.measure(id, pid).expect("it is seen");
+        assert_eq!(Some(told), outside.measure(id, pid));
+    }
 }
 
 #[test]

@@ -28,19 +28,18 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn new(folder: &Arc<Path>) -> Self {
         let keep = |name| Source::new(folder, name, Habit::Keep);
-        let reopen = |name| Source::new(folder, name, Habit::Reopen);
         Self {
             cpu_stat: keep("cpu.stat"),
-            cpu_max: reopen("cpu.max"),
+            cpu_max: keep("cpu.max"),
             memory_current: keep("memory.current"),
             memory_stat: keep("memory.stat"),
-            memory_max: reopen("memory.max"),
+            memory_max: keep("memory.max"),
             swap_current: keep("memory.swap.current"),
-            swap_max: reopen("memory.swap.max"),
+            swap_max: keep("memory.swap.max"),
             memory_events: keep("memory.events"),
             io_stat: keep("io.stat"),
             pids_current: keep("pids.current"),
-            pids_max: reopen("pids.max"),
+            pids_max: keep("pids.max"),
             processes: keep("cgroup.procs"),
             pressures: [keep("cpu.pressure"), keep("memory.pressure"), keep("io.pressure")],
         }

@@ -109,6 +109,15 @@ impl Lab {
         ReplicaId::new(self.docker(&all).await)
     }
 
+    /// Makes a network of this place's own and returns its name: the engine's common one goes when another engine on the
+    /// same host removes it.
+    pub(super) async fn network(&self) -> String {
+        let label = format!("com.docker.compose.project={}", self.project);
+        let name = format!("{}-net", self.project);
+        self.docker(&["network", "create", "--label", &label, &name]).await;
+        name
+    }
+
     /// Returns a runtime that sees this place alone.
     pub(super) fn runtime(&self) -> Runtime {
         self.runtime_at(&self.host)
