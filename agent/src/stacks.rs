@@ -7,6 +7,7 @@ mod actions;
 mod capture;
 mod convert;
 mod log;
+mod measured;
 mod memory;
 mod select;
 #[cfg(test)]
@@ -24,12 +25,11 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zv_api::{Change, Deaths, Happening, Happenings, Host, HostReport, LogLine, Snapshot, StatsPace, What};
+use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, StatsPace, What};
 use zv_stack::death::store::{DeathStore, Limits};
-use zv_stack::stats::Running;
-use zv_stack::{Memory, Model, ReplicaId, Runtime, RuntimeState};
+use zv_stack::{Memory, Model, ReplicaId, Runtime};
 
-use crate::collect::{Collected, Sight};
+use crate::collect::Collected;
 use crate::metrics::own::Listening;
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
@@ -244,44 +244,6 @@ impl Stacks {
         };
         let later = stream::iter(first).chain(stream::select(later, stats));
         later.take_until(self.inner.closing.clone().cancelled_owned()).boxed()
-    }
-
-    /// Returns what runs, for those who measure it.
-    pub(crate) fn sight(&self) -> Sight {
-        let state = self.state();
-        let up = state.model.replicas().filter(|view| view.seen.state.is_up());
-        let running = up.map(|view| Running { id: view.seen.id.clone(), pid: view.pid }).collect();
-        Sight { running, answers: matches!(state.model.runtime(), RuntimeState::Up { .. }) }
-    }
-
-    /// Returns all replicas there are.
-    pub(crate) fn known(&self) -> Vec<ReplicaId> {
-        self.state().model.replicas().map(|view| view.seen.id.clone()).collect()
-    }
-
-    /// Calls `look` with the model; it is locked for that time.
-    pub(crate) fn with_model<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
-        look(&self.state().model)
-    }
-
-    /// Returns a number that rises with every change.
-    pub(crate) fn version(&self) -> u64 {
-        *self.inner.version.borrow()
-    }
-
-    /// Returns what was measured.
-    pub fn collected(&self) -> &Collected {
-        &self.inner.collected
-    }
-
-    /// Returns what is known of the host.
-    pub fn host(&self) -> HostReport {
-        let latest = self.inner.collected.latest();
-        HostReport {
-            host: self.inner.host.clone(),
-            usage: latest.host.as_ref().map(|host| host.usage.clone()),
-            kernel: latest.host.as_ref().and_then(|host| host.measurement.kernel()),
-        }
     }
 
     /// Returns the last things that happened, oldest first.

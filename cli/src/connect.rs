@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::time::{sleep, timeout};
 use zv_api::client::{Client, ClientError, Endpoint, LogEntry};
-use zv_api::{ActionReport, ActionRequest, Death, DeathSummary, LogLine, LogQuery, Snapshot};
+use zv_api::{ActionReport, ActionRequest, Death, DeathSummary, HostUsage, LogLine, LogQuery, Snapshot};
 
 use crate::args::Globals;
 use crate::console::Console;
@@ -160,6 +160,23 @@ impl Agent {
     /// Returns all that is known now.
     pub async fn snapshot(&self) -> Outcome<Snapshot> {
         self.client.snapshot().await.map_err(failure)
+    }
+
+    /// Makes sure that what can be measured is: an agent measures all the time, a look when it is told to.
+    pub async fn measure(&self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.measure().await;
+        }
+    }
+
+    /// Returns what the host uses, where that is known: an older agent does not tell, and a look at the engine of another
+    /// host sees nothing of it.
+    pub async fn host(&self, snapshot: &Snapshot) -> Option<HostUsage> {
+        let mut services = snapshot.stacks.iter().flat_map(|stack| &stack.services);
+        if self.embedded.is_some() && services.all(|service| service.usage.is_none()) {
+            return None;
+        }
+        self.client.host().await.ok()?.usage
     }
 
     /// Lists deaths, newest first.

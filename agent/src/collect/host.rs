@@ -68,6 +68,7 @@ struct Files {
     protocols6: Source,
     open_files: Source,
     entropy: [Source; 2],
+    hung_tasks: Source,
     /// Absent where the kernel would tell of the agent's own network.
     conntrack: Option<[Source; 2]>,
     /// Of processors, I/O, memory and interrupts.
@@ -93,6 +94,8 @@ pub struct HostMeasurement {
     pub(crate) open_files: [Option<u64>; 2],
     /// Bits there are, and how many there can be.
     pub(crate) entropy: [Option<u64>; 2],
+    /// How many were found hung since the start.
+    pub(crate) hung_tasks: Option<u64>,
     /// Connections that are tracked, and how many there may be.
     pub(crate) conntrack: [Option<u64>; 2],
     /// Of processors, I/O, memory and interrupts.
@@ -118,6 +121,7 @@ impl Files {
             protocols6: first("net/snmp6"),
             open_files: of("sys/fs/file-nr"),
             entropy: [of("sys/kernel/random/entropy_avail"), of("sys/kernel/random/poolsize")],
+            hung_tasks: of("sys/kernel/hung_task_detect_count"),
             conntrack: (!view.other_network)
                 .then(|| ["count", "max"].map(|name| of(&format!("sys/net/netfilter/nf_conntrack_{name}")))),
             pressure: ["cpu", "io", "memory", "irq"].map(|name| of(&format!("pressure/{name}"))),
@@ -147,13 +151,16 @@ impl HostMeter {
 
     /// Measures. It blocks for about half a millisecond, and for some more where file systems are slow.
     pub fn measure(&mut self, at: DateTime<Utc>) -> HostMeasurement {
+        // What rates are made of comes first: `at` is their time.
+        let activity = self.activity();
+        let (network, bonds) = self.network();
+        let disks = self.files.disks.read(&mut self.buffer).map(|text| disks::parse(&text));
         self.filesystems.look();
         if self.round.is_multiple_of(LOOK_AGAIN) {
             let identity = Identity::read(&self.root, &mut self.buffer);
             self.identity = Some(Arc::new(identity));
         }
         self.round = self.round.wrapping_add(1);
-        let (network, bonds) = self.network();
         let (files, buffer, names) = (&mut self.files, &mut self.buffer, &mut self.names);
         let mut sockets = Vec::new();
         let page_bytes = rustix::param::page_size() as u64;
@@ -173,6 +180,7 @@ impl HostMeter {
         }
         let mut number = |file: &mut Source| file.read(buffer)?.trim().parse::<u64>().ok();
         let entropy = files.entropy.each_mut().map(&mut number);
+        let hung_tasks = number(&mut files.hung_tasks);
         let conntrack = match &mut files.conntrack {
             Some(files) => files.each_mut().map(&mut number),
             None => [None; 2],
@@ -182,19 +190,20 @@ impl HostMeter {
             load: files.load.read(buffer).and_then(|text| processors::load(&text)),
             memory: files.memory.read(buffer).map(|text| names.memory(&text)),
             paging: files.paging.read(buffer).map(|text| names.paging(&text)).unwrap_or_default(),
-            disks: files.disks.read(buffer).map(|text| disks::parse(&text)),
+            disks,
             network,
             bonds,
             sockets,
             protocols,
             open_files: files.open_files.read(buffer).map_or([None; 2], |text| open_files(&text)),
             entropy,
+            hung_tasks,
             conntrack,
             pressure: files
                 .pressure
                 .each_mut()
                 .map(|file| file.read(buffer).map(|text| Pressure::parse(&text))),
-            activity: self.activity(),
+            activity,
             volumes: self.filesystems.volumes(),
             identity: self.identity.clone(),
         }

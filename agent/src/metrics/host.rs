@@ -33,6 +33,11 @@ pub fn expose(out: &mut Exposition, host: &HostMeasurement) {
     fields(out, &host.sockets, "Sockets, as /proc/net/sockstat tells it.", true);
     fields(out, &host.protocols, "A protocol's count, as /proc/net/snmp and netstat tell it.", false);
     pressure(out, &host.pressure);
+    if let Some(hung) = host.hung_tasks {
+        let help = "Total number of tasks that have been detected as hung since the system booted.";
+        let mut family = out.family("node_kernel_hung_tasks_total", Counter, help);
+        family.sample(&LabelText::default(), &[], hung as f64);
+    }
     limits(out, host);
     devices::disks(out, host.disks.as_deref().unwrap_or_default());
     devices::filesystems(out, host.volumes.as_deref().unwrap_or_default());

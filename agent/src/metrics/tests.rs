@@ -107,7 +107,6 @@ async fn a_part_is_served_by_its_name() {
 }
 
 /// Finds Prometheus' tool: at `ZV_PROMTOOL`, else in the path.
-#[expect(clippy::disallowed_methods, reason = "the tests' one place that reads the environment")]
 fn promtool() -> Option<PathBuf> {
     let named = std::env::var_os("ZV_PROMTOOL").map(PathBuf::from);
     let folders = std::env::var_os("PATH").unwrap_or_default();

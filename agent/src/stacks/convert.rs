@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use zv_api as api;
 use zv_stack::death::{DeathRecord, Summary};
-use zv_stack::{Model, ReplicaView, RuntimeState, ServiceView, Verdict};
+use zv_stack::{Intent, Model, ReplicaView, RuntimeState, ServiceView, Verdict};
 
 use crate::collect::{Latest, usage};
 
@@ -44,7 +44,8 @@ pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {
 
 pub(super) fn service(view: &ServiceView<'_>, latest: &Latest) -> api::Service {
     let replicas: Vec<api::Replica> = view.replicas.iter().map(|view| replica(view, latest)).collect();
-    let running = view.replicas.iter().zip(&replicas).filter(|(view, _)| view.seen.state.is_up());
+    let counts = |view: &ReplicaView<'_>| view.seen.state.is_up() && view.intent != Intent::OneOff;
+    let running = view.replicas.iter().zip(&replicas).filter(|(view, _)| counts(view));
     api::Service {
         stack: view.key.stack.to_string(),
         name: view.key.service.to_string(),
@@ -55,7 +56,7 @@ pub(super) fn service(view: &ServiceView<'_>, latest: &Latest) -> api::Service {
         running: view.running,
         healthy: view.healthy,
         depends_on: view.depends_on.iter().map(ToString::to_string).collect(),
-        restarts: view.replicas.iter().map(|replica| replica.restarts).sum(),
+        restarts: view.replicas.iter().fold(0, |sum: u32, replica| sum.saturating_add(replica.restarts)),
         usage: usage::sum(running.map(|(_, replica)| replica.usage.as_ref())),
         replicas,
     }

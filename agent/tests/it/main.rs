@@ -9,5 +9,6 @@
 
 mod config;
 mod engine;
+mod host;
 mod http;
 mod whole;

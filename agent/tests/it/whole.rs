@@ -6,6 +6,7 @@ mod disk;
 mod docker;
 mod ending;
 mod logs;
+mod measured;
 mod memory;
 mod reload;
 pub(crate) mod rig;

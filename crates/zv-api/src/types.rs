@@ -60,7 +60,8 @@ pub struct Service {
     /// Of all replicas.
     #[serde(default)]
     pub restarts: u32,
-    /// What its replicas use together; absent while none is measured.
+    /// What its running replicas use together, one-off ones left out; absent while none is measured. What is not known
+    /// of one of them is not known of all.
     #[serde(default)]
     pub usage: Option<Usage>,
     pub replicas: Vec<Replica>,

@@ -17,7 +17,7 @@ pub(super) use worker::Table;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a measurement waits for a look it asked for, where nothing is late: they take microseconds.
-const BRIEFLY: Duration = Duration::from_millis(10);
+const BRIEFLY: Duration = Duration::from_millis(5);
 
 /// What is known of the others is not shown for longer than this, where no thread is left to look.
 const TOO_OLD: Duration = Duration::from_secs(60);

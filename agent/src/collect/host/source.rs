@@ -60,10 +60,13 @@ impl Source {
     }
 }
 
-/// Reads a file that is needed once, or seldom; its text without the line's end.
+/// Reads a small file that is needed once, or seldom; its text without the line's end.
 pub(super) fn read_once<'b>(path: &Path, buffer: &'b mut Vec<u8>) -> Option<Cow<'b, str>> {
     let file = File::open(path).ok()?;
-    read_whole(&file, buffer).ok()?;
+    // One page is all that `/sys` ever gives, and it gives it at once.
+    buffer.resize(buffer.capacity().max(4096), 0);
+    let length = file.read_at(buffer, 0).ok()?;
+    buffer.truncate(length);
     let text = String::from_utf8_lossy(buffer);
     Some(match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_end()),

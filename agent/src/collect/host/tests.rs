@@ -239,6 +239,7 @@ fn lines() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_file_makes_it_panic(texts in proptest::collection::vec(lines(), FILES.len()), later in lines()) {
         let folder = tempfile::tempdir().unwrap();

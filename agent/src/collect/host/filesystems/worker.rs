@@ -92,6 +92,7 @@ pub(super) fn is_same(base: &Path, mount: &Mount) -> bool {
 
 /// Looks whenever it is wanted, until it is told to end or another has taken its place.
 pub(super) fn work(shared: &Shared, epoch: u64, mut table: Table, ask: &Ask) {
+    let mut told = false;
     while let Some(stuck) = next(shared, epoch) {
         let mounts = table.mounts();
         let mut volumes = Vec::with_capacity(mounts.len());
@@ -103,6 +104,12 @@ pub(super) fn work(shared: &Shared, epoch: u64, mut table: Table, ask: &Ask) {
                 answer
             };
             volumes.push(Volume { mount: Arc::clone(mount), answer });
+        }
+        let hidden = |volume: &Volume| volume.answer == Answer::Hidden;
+        if !volumes.is_empty() && volumes.iter().all(hidden) && !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                "the host's file systems cannot be seen from this container: mount the host's `/` into it, read-only"
+            );
         }
         let mut state = shared.lock();
         if state.epoch != epoch {
@@ -154,6 +161,9 @@ fn ask_one(shared: &Shared, epoch: u64, mount: &Arc<Mount>, ask: &Ask) -> Option
         return None;
     }
     state.asking = None;
-    shared.changed.notify_all();
+    if state.ended {
+        // Somebody waits to join this thread; else nobody cares for a single answer.
+        shared.changed.notify_all();
+    }
     Some(answer)
 }
