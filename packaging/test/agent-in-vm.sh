@@ -49,24 +49,26 @@ containers() { # containers PARENT
   run hungry --memory 32m sh -c 'sleep 1; tail /dev/zero; while :; do sleep 1; done'
 }
 
-# What stands still is equal; what moves is compared over a window whose ends stand still.
+mean() { awk -v scale="$2" 'NF { sum += $1; n++ } END { if (n) printf "%.4f", sum / n / scale }' "$1"; }
+
+# What stands still is equal; what moves is compared over a minute.
 compare() { # compare WHAT
   say "$1: as the files say, as the agent says"
   group=$(group_of limited)
-  began=$(field "$group/cpu.stat" usage_usec)
   for_all unpause
-  from=$(date +%s%N)
+  # Until what the agent shows is all about this load.
+  sleep 25
   shown=$out/shown
   : >"$shown"
   : >"$shown.docker"
+  from=$(date +%s%N) began=$(field "$group/cpu.stat" usage_usec)
   while [ $((($(date +%s%N) - from) / 1000000000)) -lt $WINDOW ]; do
     docker stats --no-stream --format '{{.CPUPerc}}' limited | tr -d % >>"$shown.docker"
     ask /api/zv/v1/stack | number limited cpu_cores >>"$shown"
     sleep 4
   done
+  took=$(($(date +%s%N) - from)) cpu=$(($(field "$group/cpu.stat" usage_usec) - began))
   for_all pause
-  took=$(($(date +%s%N) - from))
-  cpu=$(($(field "$group/cpu.stat" usage_usec) - began))
   # Two rounds later the agent has seen the end.
   sleep 25
   ask /metrics >"$out/metrics"
@@ -77,8 +79,9 @@ compare() { # compare WHAT
     check "$name memory, B" "$(cat "$group/memory.current")" "$(metric container_memory_usage_bytes "$name")" 1
     check "$name memory rss, B" "$(field "$group/memory.stat" anon)" "$(metric container_memory_rss "$name")" 1
     check "$name processes" "$(cat "$group/pids.current")" "$(metric container_threads "$name")" 0
+    # A network does not stand still: the kernel itself sends a packet now and then.
     received=$(awk '$1 == "eth0:" { print $2 }' "/proc/$(pid_of "$name")/net/dev")
-    check "$name received, B" "$received" "$(metric container_network_receive_bytes_total "$name")" 1
+    check "$name received, B" "$received" "$(metric container_network_receive_bytes_total "$name")" 25
   done
   group=$(group_of limited)
   check 'limited throttled periods' "$(field "$group/cpu.stat" nr_throttled)" "$(metric container_cpu_cfs_throttled_periods_total limited)" 0
@@ -87,9 +90,9 @@ compare() { # compare WHAT
   written=$(sed -n 's/.*wbytes=\([0-9]*\).*/\1/p' "$(group_of writer)/io.stat" | awk '{ sum += $1 } END { print sum + 0 }')
   check 'writer written, B' "$written" "$(metric container_fs_writes_bytes_total writer)" 0
   cores=$(awk -v cpu="$cpu" -v took="$took" 'BEGIN { printf "%.4f", cpu * 1000 / took }')
-  # The first values reach back to before the window.
-  check 'limited cores: files, agent shows' "$cores" "$(sed 1,3d "$shown" | awk 'NF { sum += $1; n++ } END { if (n) printf "%.4f", sum / n }')" 5
-  check 'limited cores: files, docker stats' "$cores" "$(sed 1,3d "$shown.docker" | awk 'NF { sum += $1 / 100; n++ } END { if (n) printf "%.4f", sum / n }')" 25
+  check 'limited cores: agent shows' "$cores" "$(mean "$shown" 1)" 5
+  # It looks at one second at a time, and emulation makes seconds uneven: for the record, not for the verdict.
+  check 'limited cores: docker stats' "$cores" "$(mean "$shown.docker" 100)" 100
 }
 
 by_unit() {
