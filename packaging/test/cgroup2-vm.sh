@@ -64,11 +64,8 @@ host_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends seabios "${missing[@]}" >/dev/null
 }
 
-mirror() {
-  local uri
-  uri=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-  printf '%s' "${uri:-http://deb.debian.org/debian}"
-}
+# The host's own, if it is a Debian; else debootstrap knows one.
+mirror() { sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1 || true; }
 
 # The unit that does what this script is asked for, on the first console, and then ends the machine.
 guest_unit() {
@@ -111,7 +108,9 @@ install_guest() {
   local root=$1 image=$2
   rm -rf "$root" "$image"
   mkdir -p "$root"
-  debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$(mirror)" >"$work/debootstrap.log" ||
+  local from
+  from=$(mirror)
+  debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" ${from:+"$from"} >"$work/debootstrap.log" ||
     { tail -n 5 "$work/debootstrap.log" >&2 && die "debootstrap of $suite failed"; }
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" && chmod +x "$root/usr/sbin/policy-rc.d"
   mkdir -p "$root/etc/initramfs-tools/conf.d"

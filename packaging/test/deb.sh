@@ -32,8 +32,8 @@ if command -v lintian >/dev/null; then
   lintian --allow-root --fail-on error,warning "$new" || die 'lintian complains'
 fi
 
-mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-debootstrap --variant=minbase --include=adduser bookworm "$root" "${mirror:-http://deb.debian.org/debian}" >"$work/log" ||
+mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1 || true)
+debootstrap --variant=minbase --include=adduser bookworm "$root" ${mirror:+"$mirror"} >"$work/log" ||
   { tail -n 5 "$work/log" >&2 && die 'debootstrap failed'; }
 mkdir -p "$root/debs" && cp "$old" "$root/debs/old.deb" && cp "$new" "$root/debs/new.deb"
 
