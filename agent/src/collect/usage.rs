@@ -100,7 +100,8 @@ fn limit_cores(now: &Measurement) -> Option<f64> {
 }
 
 fn interfaces(measurement: &Measurement, of: impl Fn(&Interface) -> u64) -> Option<f64> {
-    let all = measurement.network.as_ref()?;
+    // One that is in no network receives nothing, and not zero bytes.
+    let all = measurement.network.as_ref().filter(|all| !all.is_empty())?;
     Some(all.iter().map(|one| of(one) as f64).sum())
 }
 
