@@ -40,3 +40,24 @@ fn a_container_sees_what_the_host_sees() {
         assert_eq!(measure(IN_A_CONTAINER, replica), measure(ON_THE_HOST, replica));
     }
 }
+
+#[test]
+fn limits_and_counters_under_the_cgroupfs_driver() {
+    const ON_THE_HOST: &str = include_str!("../../../tests/fixtures/cgroup2/cgroupfs-on-the-host.txt");
+    const IN_A_CONTAINER: &str = include_str!("../../../tests/fixtures/cgroup2/cgroupfs-in-a-container.txt");
+    let limited = ("c43ba33d77fb66cbf34f881924b19100d0967baea761534cbdefe52b56331946", 7032);
+    let nested = ("81875f40c088c182bb1dd1c457b3615cbab38516332f097fabfb26c21aef359b", 7252);
+    let measured = measure(ON_THE_HOST, limited);
+    assert_eq!(measured.group.as_deref(), Some(&*format!("/docker/{}", limited.0)));
+    assert_eq!((measured.cpu.usage_seconds, measured.cpu.throttled_periods), (Some(13.726_91), Some(651)));
+    assert_eq!((measured.memory.usage, measured.memory.swap_limit), (Some(4_902_912), Some(33_554_432)));
+    // The kernel names its disk and nothing that it did there.
+    assert_eq!(measured.io, Some(Vec::new()));
+    assert_eq!(
+        measure(ON_THE_HOST, nested).group.as_deref(),
+        Some("/shop/81875f40c088c182bb1dd1c457b3615cbab38516332f097fabfb26c21aef359b")
+    );
+    for replica in [limited, nested] {
+        assert_eq!(measure(IN_A_CONTAINER, replica), measure(ON_THE_HOST, replica));
+    }
+}
