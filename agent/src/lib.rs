@@ -1,6 +1,7 @@
 //! The zv agent as a library: configuration, the owned tasks, and the HTTP face. The binaries only parse arguments.
 
 pub mod agent;
+pub mod check;
 pub mod clock;
 pub mod collect;
 pub mod config;

@@ -9,7 +9,8 @@ use zv_agent::config::{Environment, LoadOptions, Overrides, Purpose};
 const HELP: &str = "\
 Watches the stacks of this host and serves what it sees.
 
-Usage: zv-agent [OPTIONS]
+Usage: zv-agent [OPTIONS]          runs the agent
+       zv-agent check [OPTIONS]    asks the one that runs with these options whether it answers, for health checks
 
   --config FILE        the configuration [default: ./zv.yaml or /etc/zv/zv.yaml, where they exist]
   --listen ADDR        where to listen [default: 127.0.0.1:9780]
@@ -30,7 +31,9 @@ fn main() -> ExitCode {
     if args.peek().is_some_and(|first| first == "guard") {
         return zv_stack::local::guard::main(args.skip(1));
     }
+    let checks = args.next_if(|first| first == "check").is_some();
     match parse(args) {
+        Ok(Wanted::Run(load)) if checks => check(*load),
         Ok(Wanted::Run(load)) => run(*load),
         Ok(Wanted::Print(text)) => {
             print(text);
@@ -86,6 +89,16 @@ fn run(load: LoadOptions) -> ExitCode {
         Err(_) => Vec::new(),
     };
     match zv_agent::process::run(load, Surroundings { guard, ..Surroundings::default() }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("zv-agent: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(load: LoadOptions) -> ExitCode {
+    match zv_agent::check::run(load) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("zv-agent: {error:#}"));

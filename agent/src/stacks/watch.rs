@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,6 +22,8 @@ const TICK: Duration = Duration::from_secs(5);
 const CAPTURERS: usize = 8;
 /// Deaths that wait for their turn; more at once are counted and not kept.
 const CAPTURES_LIMIT: usize = 1024;
+/// What is heard of a runtime after the watch was told to stop, at most.
+const LAST_WORDS: u32 = 1024;
 /// How long a shutdown waits for evidence that is being gathered.
 const CAPTURE_GRACE: Duration = Duration::from_secs(3);
 
@@ -33,32 +36,44 @@ pub async fn run(stacks: Stacks, stop: CancellationToken) {
     let mut saver = Saver::new(stacks.inner.memory_file.clone());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retrying = JoinSet::new();
+    let mut last_words = 0;
     loop {
-        let changes = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            input = inputs.next() => match input {
-                Some(input) => stacks.apply(input),
-                None => break,
-            },
-            _ = tick.tick() => {
-                if retrying.is_empty() {
-                    retrying.spawn(capture::retry(stacks.clone()));
+        let changes = if stop.is_cancelled() {
+            // That a death was asked for is told a moment after it: what has been told by now is still heard.
+            match inputs.next().now_or_never().flatten().filter(|_| last_words < LAST_WORDS) {
+                Some(input) => {
+                    last_words += 1;
+                    stacks.apply(input)
                 }
-                stacks.pass_time()
+                None => break,
             }
-            Some(ended) = retrying.join_next() => {
-                report_panic(ended);
-                continue;
-            }
-            Some(ended) = jobs.join_next() => {
-                report_panic(ended);
-                continue;
-            }
-            () = stacks.inner.wishes.notified() => vec![Change::Memory],
-            Some(memory) = saver.due() => {
-                saver.save(memory);
-                continue;
+        } else {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => continue,
+                input = inputs.next() => match input {
+                    Some(input) => stacks.apply(input),
+                    None => break,
+                },
+                _ = tick.tick() => {
+                    if retrying.is_empty() {
+                        retrying.spawn(capture::retry(stacks.clone()));
+                    }
+                    stacks.pass_time()
+                }
+                Some(ended) = retrying.join_next() => {
+                    report_panic(ended);
+                    continue;
+                }
+                Some(ended) = jobs.join_next() => {
+                    report_panic(ended);
+                    continue;
+                }
+                () = stacks.inner.wishes.notified() => vec![Change::Memory],
+                Some(memory) = saver.due() => {
+                    saver.save(memory);
+                    continue;
+                }
             }
         };
         for change in changes {

@@ -13,7 +13,7 @@ mod stats;
 mod transport;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,6 +63,8 @@ struct Inner {
     log_files: log_file::LogFiles,
     /// One scaling at a time: two would count the same replicas.
     scaling: tokio::sync::Mutex<Templates>,
+    /// The rights whose lack was reported.
+    lacking: Mutex<BTreeSet<&'static str>>,
 }
 
 /// The last replica of each service that was scaled to none: what a later scaling copies.
@@ -79,6 +81,7 @@ impl DockerRuntime {
             engine: Mutex::default(),
             log_files: log_file::LogFiles::default(),
             scaling: tokio::sync::Mutex::default(),
+            lacking: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -141,6 +144,17 @@ impl Inner {
     /// Forgets what was agreed: the engine that answers next may be another.
     fn forget(&self) {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says, once, that a right is missing, and what is lost without it. Returns whether that is what the error means.
+    fn lacks(&self, error: &ApiError, route: &'static str, lost: &str) -> bool {
+        let ApiError::Status { status: 401 | 403, message } = error else { return false };
+        if self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(route) {
+            tracing::warn!(
+                "the right to `{route}` is missing ({message}): {lost}; allow it in the proxy before the engine"
+            );
+        }
+        true
     }
 }
 

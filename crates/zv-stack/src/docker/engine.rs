@@ -88,7 +88,7 @@ impl From<bollard::errors::Error> for ApiError {
         use bollard::errors::Error;
         match error {
             Error::DockerResponseServerError { status_code, message } => {
-                ApiError::Status { status: status_code, message: message.trim().to_owned() }
+                ApiError::Status { status: status_code, message: plain(&message) }
             }
             Error::JsonDataError { message, .. } => ApiError::Garbled(message),
             Error::JsonSerdeError { err } => ApiError::Garbled(err.to_string()),
@@ -328,8 +328,30 @@ fn message(body: &[u8]) -> String {
     }
     let text = serde_json::from_slice::<Message>(body)
         .map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |body| body.message);
-    let text = text.trim();
-    if text.is_empty() { "no reason given".to_owned() } else { text.chars().take(500).collect() }
+    plain(&text)
+}
+
+/// Returns one line of text. A proxy may answer with a page, of which the words are kept.
+fn plain(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let is_page = text.trim_start().starts_with('<');
+    let mut words = String::new();
+    let parts = text.split('<').enumerate().map(|(index, part)| match part.split_once('>') {
+        Some((_tag, after)) if is_page && index > 0 => after,
+        _ => part,
+    });
+    let text = if is_page { parts.collect::<Vec<_>>().join(" ") } else { text.to_owned() };
+    for word in text.split_whitespace() {
+        // A page says the same in its title and its heading.
+        if is_page && words.split(' ').any(|known| known == word) {
+            continue;
+        }
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(word);
+    }
+    if words.is_empty() { "no reason given".to_owned() } else { words.chars().take(LONGEST).collect() }
 }
 
 #[cfg(test)]
@@ -356,6 +378,16 @@ mod tests {
         let text = agree(&answer("1.40", "1.12")).unwrap_err().to_string();
         assert!(text.contains("19.03") && text.contains("1.40") && text.contains("1.41"), "{text}");
         assert!(agree(&answer("1.99", "1.98")).unwrap_err().to_string().contains("update zv"));
+    }
+
+    #[test]
+    fn the_page_of_a_proxy_becomes_a_line() {
+        let nginx = b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n";
+        assert_eq!(message(nginx), "403 Forbidden nginx/1.22.1");
+        let haproxy = b"<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>\n";
+        assert_eq!(message(haproxy), "403 Forbidden Request forbidden by administrative rules.");
+        assert_eq!(message(br#"{"message":"a < b is not\n a < b > c"}"#), "a < b is not a < b > c");
+        assert_eq!(message(b"<html></html>"), "no reason given");
     }
 
     #[test]

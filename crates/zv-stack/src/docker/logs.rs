@@ -31,6 +31,9 @@ pub(super) fn read(
     stream::once(opening).try_flatten().boxed()
 }
 
+const INSPECT: &str = "GET /containers/{id}/json";
+const READ: &str = "GET /containers/{id}/logs";
+
 struct Reader {
     body: BodyDataStream<Incoming>,
     joiner: Joiner,
@@ -46,9 +49,12 @@ async fn open(inner: &Inner, id: ReplicaId, range: LogRange) -> Result<Reader, L
     let engine = inner.engine().await.map_err(unreachable)?;
     let path = format!("/containers/{}/json", id.as_str());
     let inspected = engine.get::<ContainerInspectResponse>(&path, ANSWER_TIMEOUT).await;
-    let inspected = inspected.map_err(|error| explain(&error, &id, None))?;
+    let inspected = inspected.map_err(|error| explain(&error, &id, INSPECT, None))?;
     let tty = inspected.config.as_ref().and_then(|config| config.tty).unwrap_or(false);
-    let body = request(&engine, &id, range).await.map_err(|error| explain(&error, &id, Some(&inspected)))?;
+    let body = request(&engine, &id, range).await.map_err(|error| {
+        inner.lacks(&error, READ, "no log is read, and death records hold none");
+        explain(&error, &id, READ, Some(&inspected))
+    })?;
     Ok(Reader {
         body,
         joiner: Joiner::new(tty),
@@ -80,7 +86,12 @@ async fn request(
 }
 
 /// Says why a log cannot be read; a driver that keeps nothing is named.
-fn explain(error: &ApiError, id: &ReplicaId, inspected: Option<&ContainerInspectResponse>) -> LogError {
+fn explain(
+    error: &ApiError,
+    id: &ReplicaId,
+    route: &str,
+    inspected: Option<&ContainerInspectResponse>,
+) -> LogError {
     let driver = inspected.and_then(|all| all.host_config.as_ref()?.log_config.as_ref()?.typ.as_deref());
     match (error, driver) {
         _ if error.is_gone() => LogError::Gone(id.clone()),
@@ -90,7 +101,7 @@ fn explain(error: &ApiError, id: &ReplicaId, inspected: Option<&ContainerInspect
             LogError::Unreadable(format!("the logging driver `{driver}` keeps nothing that could be read"))
         }
         (ApiError::Status { status: 401 | 403, message }, _) => {
-            LogError::Unreadable(format!("the right to `GET /containers/{{id}}/logs` is missing ({message})"))
+            LogError::Unreadable(format!("the right to `{route}` is missing ({message})"))
         }
         _ => LogError::Unreadable(error.to_string()),
     }

@@ -81,7 +81,7 @@ impl Watcher {
         let inner = Arc::clone(&self.inner);
         let engine = match self.beside(inner.connect()).await? {
             Ok(engine) => engine,
-            Err(error) => return Ok(error.to_string()),
+            Err(error) => return Ok(session::refused("GET /version", &error)),
         };
         let reason = self.session(engine, backoff).await;
         self.inner.forget();

@@ -1,5 +1,7 @@
 //! Whole trees of files, as real hosts have them, read by the same code as the kernel's.
 
+mod recorded;
+
 use std::os::unix::fs::symlink;
 use std::path::Path;
 

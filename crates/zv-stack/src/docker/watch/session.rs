@@ -117,6 +117,9 @@ impl<'w> Session<'w> {
             },
             alive = &mut self.ping => match alive {
                 Ok(()) => self.ping = ping(Arc::clone(&self.engine)),
+                Err(error) if self.lacks(&error, "GET /_ping", "an engine that hangs is noticed late") => {
+                    self.ping = Box::pin(std::future::pending());
+                }
                 Err(error) => return Ok(Turn::Ends(error.to_string())),
             },
             Some((id, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answer(id, answer).await?,
@@ -252,11 +255,18 @@ impl<'w> Session<'w> {
             }
             Ok(None) => Ok(()),
             Err(error) => {
-                tracing::debug!(container.id = %id, %error, "inspection failed");
+                let lost = "exit codes, health checks and restarts are known in part, and no log is read";
+                if !self.lacks(&error, "GET /containers/{id}/json", lost) {
+                    tracing::debug!(container.id = %id, %error, "inspection failed");
+                }
                 self.inspections.request(&id, Instant::now(), RETRY);
                 Ok(())
             }
         }
+    }
+
+    fn lacks(&self, error: &ApiError, route: &'static str, lost: &str) -> bool {
+        self.watcher.inner.lacks(error, route, lost)
     }
 
     fn is_wanted(&self, project: Option<&String>) -> bool {
