@@ -123,7 +123,7 @@ impl Metrics {
         let (told, measured) = (stacks.clone(), stacks.clone());
         let (hosts, own, versions) =
             (stacks.collected().clone(), stacks.collected().own().clone(), stacks.clone());
-        let probed = stacks.probes();
+        let (probed, standing) = (stacks.probes(), stacks.probes());
         let writers: Vec<(Part, Writer)> = vec![
             (Part::Cadvisor, Box::new(move |out| containers::expose(out, &measured))),
             (
@@ -139,6 +139,7 @@ impl Metrics {
                 Part::Zv,
                 Box::new(move |out| {
                     stack::expose(out, &told);
+                    probes::expose_standing(out, &standing);
                     own.expose(out);
                 }),
             ),

@@ -7,7 +7,7 @@ use zv_model::MetricKind;
 use zv_probe::{Report, Verdict};
 use zv_wire::{Exposition, LabelText};
 
-use crate::probes::{Probes, VERDICTS, phases};
+use crate::probes::{Probes, Seen, VERDICTS, phases};
 
 /// One result and the labels it is told under.
 pub(crate) struct Row {
@@ -17,23 +17,19 @@ pub(crate) struct Row {
     pub(crate) report: Report,
 }
 
-/// What every probe found last, how often it found what, and what stands.
+/// Writes what every probe found last, as blackbox_exporter does.
 pub fn expose(out: &mut Exposition, probes: &Probes) {
     let mut rows = Vec::new();
-    let stood = probes.read(|seen| {
-        let owner = seen.owner;
-        let labels = LabelText::of([
-            ("probe", seen.name),
-            ("target", seen.target),
-            ("project", owner.map_or("", |owner| &owner.key.stack)),
-            ("service", owner.map_or("", |owner| &owner.key.service)),
-            ("replica", owner.map_or("", |owner| &owner.name)),
-        ]);
-        let row = |report: &Report| Row { labels: labels.clone(), kind: seen.kind, report: report.clone() };
+    probes.read(|seen| {
+        let row = |report: &Report| Row { labels: labels(seen), kind: seen.kind, report: report.clone() };
         rows.extend(seen.last.map(row));
-        (labels, seen.standing, seen.counts)
     });
     results(out, &rows);
+}
+
+/// Writes what blackbox_exporter cannot tell: how often each probe found what, and what stands.
+pub fn expose_standing(out: &mut Exposition, probes: &Probes) {
+    let stood = probes.read(|seen| (labels(seen), seen.standing, seen.counts));
     let help = "Results of the probe by verdict, confirmed or not.";
     let mut family = out.family("zv_probe_results_total", MetricKind::Counter, help);
     for (labels, _, counts) in &stood {
@@ -49,6 +45,20 @@ pub fn expose(out: &mut Exposition, probes: &Probes) {
             family.sample(labels, &[("state", verdict.word())], flag(verdict == *standing));
         }
     }
+}
+
+/// Names a probe and, where a label asked for it, the replica it belongs to as its other metrics do.
+fn labels(seen: &Seen<'_>) -> LabelText {
+    let owner = seen.owner;
+    let number = owner.map(|owner| owner.number.to_string()).unwrap_or_default();
+    LabelText::of([
+        ("probe", seen.name),
+        ("target", seen.target),
+        ("name", owner.map_or("", |owner| &owner.name)),
+        ("project", owner.map_or("", |owner| super::containers::project(&owner.key.stack))),
+        ("service", owner.map_or("", |owner| &owner.key.service)),
+        ("replica", &number),
+    ])
 }
 
 /// Writes single results as blackbox_exporter does: which families there are depends on the kind of probe.

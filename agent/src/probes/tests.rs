@@ -277,7 +277,8 @@ async fn a_mistake_in_a_label_is_shown() {
     assert!(probe.reason.contains("`zv.probe.htpp` is no label of a probe"), "{}", probe.reason);
     let mut out = zv_wire::Exposition::new(zv_wire::Format::Text, 0);
     crate::metrics::probes::expose(&mut out, &rig.stacks.probes());
-    assert!(out.finish().contains("service=\"web\",replica=\"shop-web-1\",state=\"unknown\"} 1"));
+    crate::metrics::probes::expose_standing(&mut out, &rig.stacks.probes());
+    assert!(out.finish().contains("service=\"web\",replica=\"1\",state=\"unknown\"} 1"));
     rig.end().await;
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct Owner {
     pub(crate) key: ServiceKey,
     pub(crate) id: ReplicaId,
     pub(crate) name: String,
+    pub(crate) number: u32,
 }
 
 /// A running replica with labels of probes.

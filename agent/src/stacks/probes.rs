@@ -28,6 +28,7 @@ impl Stacks {
                 key: view.seen.key.clone(),
                 id: view.seen.id.clone(),
                 name: view.seen.name.clone(),
+                number: view.seen.number,
             },
             life: view.life,
             labels: view.seen.labels.clone(),

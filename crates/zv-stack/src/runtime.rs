@@ -12,7 +12,7 @@ use crate::local::LocalRuntime;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
 use crate::reducer::Memory;
-use crate::stats::{Measurement, Meters, Running, Stats};
+use crate::stats::{Measurement, Meters};
 
 /// What runs replicas.
 #[derive(Debug, Clone)]
@@ -102,22 +102,6 @@ impl Runtime {
             Runtime::Docker(docker) => docker.measure(id).await,
             Runtime::Local(local) => local.measure(id).await,
         }
-    }
-
-    /// Measures a container through its own control group, without a word to the engine; `pid` is its first process.
-    /// Absent where this host does not run it, or it cannot be seen.
-    pub fn stats_here(&self, id: &ReplicaId, pid: u32) -> Option<Stats> {
-        if self.is_local() {
-            return None;
-        }
-        let running = [Running { id: id.clone(), pid: Some(pid) }];
-        let (_, measurement) = self.meters().round(&running, crate::clock::now()).measured.pop()?;
-        Some(measurement.stats())
-    }
-
-    /// Measures one replica once, by asking for it.
-    pub async fn stats(&self, id: &ReplicaId) -> Option<Stats> {
-        self.measure(id).await.map(|measurement| measurement.stats())
     }
 
     /// Gathers what remains of a replica that has just died. Never fails: what cannot be had is absent.
