@@ -261,8 +261,11 @@ fn logs_of(lines: &mut Vec<Line>, death: &Death, facts: &Facts<'_>) {
     if death.logs.is_empty() {
         let removing = |inspect: &Value| inspect.pointer("/State/Status").is_some_and(|s| s == "removing");
         let is_gone = death.inspect.as_ref().is_none_or(removing);
-        let text =
-            if is_gone { "  It was removed before its log could be kept." } else { "  It left no log." };
+        let text = if is_gone {
+            "  Its log could not be kept: it was removed, or may not be read."
+        } else {
+            "  No line of its log could be read."
+        };
         lines.push(Line::plain(text));
         return;
     }

@@ -230,6 +230,6 @@ fn a_log_that_nobody_could_keep_is_told_apart_from_silence() {
             width: None,
         })
     };
-    assert!(story("exited").contains("It left no log."));
-    assert!(story("removing").contains("It was removed before its log could be kept."));
+    assert!(story("exited").contains("No line of its log could be read."));
+    assert!(story("removing").contains("Its log could not be kept: it was removed, or may not be read."));
 }
