@@ -15,7 +15,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::input::{Declared, Event, EventKind, Input};
 use crate::model::{Exit, Happening, HappeningKind, Intent, ReplicaId, RuntimeState, Seen, ServiceKey};
@@ -26,6 +26,9 @@ use service::Facts;
 pub use service::ServiceView;
 pub use text::exit_text;
 pub use view::ReplicaView;
+
+/// An engine that is told to end takes so long at most over its containers before it is gone.
+const ENDING: TimeDelta = TimeDelta::seconds(20);
 
 /// One thing that changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +62,8 @@ pub struct Model {
     services: BTreeMap<ServiceKey, Facts>,
     /// The first complete list has been taken in.
     listed: bool,
+    /// When the runtime last ended and took every replica with it: nobody asked for what stopped then.
+    swept: Option<(DateTime<Utc>, DateTime<Utc>)>,
     remembered: Memory,
 }
 
@@ -78,6 +83,7 @@ impl Model {
             replicas: BTreeMap::new(),
             services: BTreeMap::new(),
             listed: false,
+            swept: None,
             remembered: memory,
         }
     }
@@ -177,6 +183,9 @@ impl Model {
             HappeningKind::RuntimeUp,
             format!("{kind} {version} answers"),
         ));
+        if let RuntimeState::Down { since, .. } = self.runtime {
+            self.sweep(since - ENDING, now, changes);
+        }
         // Services stay unknown until the list says what is true: `list` makes them certain again.
         self.runtime = state.clone();
         self.listed = false;
@@ -184,6 +193,23 @@ impl Model {
             tracked.certain = false;
         }
         changes.out.push(Change::Runtime(state));
+    }
+
+    /// Finds out whether the runtime took every replica with it when it ended. An engine that does tells of stops and exit
+    /// codes as if somebody had asked for them.
+    fn sweep(&mut self, from: DateTime<Utc>, to: DateTime<Utc>, changes: &mut Changes) {
+        let is_left = self.replicas.values().any(|tracked| tracked.seen.state.is_up());
+        let ended = |tracked: &&mut Tracked| tracked.ended_within(from, to);
+        self.swept = None;
+        if is_left {
+            return;
+        }
+        for tracked in self.replicas.values_mut().filter(ended) {
+            tracked.sweep();
+            self.swept = Some((from, to));
+            changes.memory = true;
+            changes.touched.insert(tracked.seen.key.clone());
+        }
     }
 
     fn down(&mut self, now: DateTime<Utc>, reason: String, changes: &mut Changes) {
@@ -246,6 +272,11 @@ impl Model {
                 Some(noted)
             }
         };
+        if let Some(((from, to), tracked)) = self.swept.zip(self.replicas.get_mut(&id))
+            && tracked.ended_within(from, to)
+        {
+            tracked.sweep();
+        }
         self.join(&key, &id, changes);
         if let Some(noted) = noted {
             self.report(&id, noted, changes);
@@ -267,6 +298,10 @@ impl Model {
             self.removed(at, &id, changes);
             return;
         }
+        let is_order = matches!(kind, EventKind::Stopped | EventKind::Killed);
+        if is_order && self.swept.is_some_and(|(from, to)| (from..=to).contains(&at)) {
+            return;
+        }
         let Some(tracked) = self.replicas.get_mut(&id) else { return };
         let noted = tracked.take_event(at, kind);
         self.report(&id, noted, changes);
@@ -285,7 +320,8 @@ impl Model {
         if let Some(facts) = self.services.get_mut(&tracked.seen.key) {
             // Removing what was stopped, or what still ran, is a person's wish for fewer; a crash that was swept away is not.
             let is_wish = view.intent != Intent::Run || tracked.seen.state.is_up() || tracked.kill_asked;
-            if is_wish && !tracked.seen.one_off {
+            // A deploy removes what it has replaced: the count has begun anew without that.
+            if is_wish && !tracked.seen.one_off && facts.is_of_deploy(&tracked.seen) {
                 facts.want_one_less(id, &self.replicas);
                 changes.memory = true;
             }

@@ -24,6 +24,8 @@ pub(super) struct Tracked {
     pub(super) stop_asked: bool,
     /// A person had the runtime send it a signal in this life.
     pub(super) kill_asked: bool,
+    /// It ended with its runtime, which nobody asked for as far as it goes.
+    pub(super) swept: bool,
     /// The runtime told of the stop before it told of the death.
     stop_told: bool,
     /// An inspection showed the restart as counted before it was told.
@@ -74,6 +76,7 @@ impl Tracked {
             ended_pid: None,
             stop_asked: false,
             kill_asked: false,
+            swept: false,
             stop_told: false,
             restart_counted: false,
             oom: false,
@@ -224,6 +227,20 @@ impl Tracked {
         noted
     }
 
+    /// Says whether it has ended, and between these times.
+    pub(super) fn ended_within(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        let at = self.exit().map(|exit| exit.at);
+        !self.seen.state.is_up() && at.is_some_and(|at| (from..=to).contains(&at))
+    }
+
+    /// It ended with its runtime: whatever was told of a stop was the runtime's own doing.
+    pub(super) fn sweep(&mut self) {
+        self.swept = true;
+        self.stop_asked = false;
+        self.kill_asked = false;
+        self.stop_told = false;
+    }
+
     /// Returns a line of the timeline about this replica.
     pub(super) fn happening(&self, at: DateTime<Utc>, kind: HappeningKind, text: String) -> Happening {
         Happening {
@@ -259,6 +276,7 @@ impl Tracked {
         self.ended_pid = None;
         self.stop_asked = false;
         self.kill_asked = false;
+        self.swept = false;
         self.stop_told = false;
         self.restart_counted = false;
         self.oom = false;

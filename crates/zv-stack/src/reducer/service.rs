@@ -58,6 +58,11 @@ impl Facts {
         is_another
     }
 
+    /// Says whether a replica is of the configuration that counts.
+    pub(super) fn is_of_deploy(&self, seen: &Seen) -> bool {
+        self.deploy.as_ref().is_none_or(|deploy| *deploy == seen.config_hash)
+    }
+
     /// Follows what others do to the count: where there are more than zv was told to have, its word is out of date.
     /// Says whether it is.
     pub(super) fn note_more(&mut self, tracked: &BTreeMap<ReplicaId, Tracked>) -> bool {

@@ -84,6 +84,9 @@ impl Tracked {
         if !matches!(self.seen.state, State::Exited | State::Dead | State::Created) {
             return Intent::Run;
         }
+        if self.swept {
+            return Intent::Run;
+        }
         if self.stop_asked {
             return Intent::Stopped;
         }

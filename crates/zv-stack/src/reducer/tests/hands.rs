@@ -108,3 +108,53 @@ fn a_service_whose_replicas_all_start_is_not_down() {
     model.apply(at(2), declared(Some(3)));
     assert_eq!(status(&model, "api"), ServiceStatus::Degraded);
 }
+
+#[test]
+fn a_deploy_in_place_keeps_the_count() {
+    let mut model = model(vec![replica("api", 1)]);
+    let mut newer = Seen { config_hash: Some("c2".into()), created_at: Some(at(10)), ..replica("api", 1) };
+    newer.id = id("api-1-new");
+    // Compose makes the new one, stops and removes the old one, and gives its name to the new one.
+    model.apply(at(10), Input::Seen(Box::new(newer.clone())));
+    model.apply(at(11), event("api-1", 11, EventKind::Killed));
+    model.apply(at(11), event("api-1", 11, EventKind::Died { code: Some(0) }));
+    model.apply(at(11), event("api-1", 11, EventKind::Stopped));
+    model.apply(at(12), event("api-1", 12, EventKind::Removed));
+    let view = model.service(&key("api")).unwrap();
+    assert_eq!((view.desired.replicas, view.running, view.status), (1, 1, ServiceStatus::Ok));
+}
+
+/// An engine without live-restore ends its containers, and tells of it as of stops.
+#[test]
+fn what_ends_with_the_engine_was_not_asked_for() {
+    let mut model = model(vec![replica("api", 1), replica("job", 1)]);
+    for name in ["api-1", "job-1"] {
+        model.apply(at(100), event(name, 100, EventKind::Killed));
+        model.apply(at(101), event(name, 101, EventKind::Died { code: Some(0) }));
+        model.apply(at(101), event(name, 101, EventKind::Stopped));
+    }
+    model.apply(at(102), Input::Down { reason: "gone".into() });
+    let changes = model.apply(at(110), up());
+    assert!(changes.contains(&Change::Memory), "the wish is taken back on disk, too");
+    let ended = |name: &str| exited(replica(name, 1), 0, at(101));
+    model.apply(at(110), Input::Listed(vec![ended("api"), ended("job")]));
+    model.apply(at(110), event("api-1", 101, EventKind::Stopped));
+    assert_eq!((status(&model, "api"), status(&model, "job")), (ServiceStatus::Down, ServiceStatus::Down));
+    model.apply(at(120), event("api-1", 120, EventKind::Started { pid: Some(300) }));
+    model.apply(at(130), event("api-1", 130, EventKind::Killed));
+    model.apply(at(131), event("api-1", 131, EventKind::Died { code: Some(0) }));
+    model.apply(at(131), event("api-1", 131, EventKind::Stopped));
+    assert_eq!(status(&model, "api"), ServiceStatus::Stopped, "later, a person's stop is one again");
+}
+
+#[test]
+fn what_was_stopped_stays_stopped_where_an_engine_leaves_the_others_alone() {
+    let mut model = model(vec![replica("api", 1), replica("db", 1)]);
+    model.apply(at(100), event("api-1", 100, EventKind::Killed));
+    model.apply(at(101), event("api-1", 101, EventKind::Died { code: Some(0) }));
+    model.apply(at(101), event("api-1", 101, EventKind::Stopped));
+    model.apply(at(102), Input::Down { reason: "gone".into() });
+    model.apply(at(110), up());
+    model.apply(at(110), Input::Listed(vec![exited(replica("api", 1), 0, at(101)), replica("db", 1)]));
+    assert_eq!((status(&model, "api"), status(&model, "db")), (ServiceStatus::Stopped, ServiceStatus::Ok));
+}
