@@ -24,8 +24,8 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// How long the two measurements lie apart that tell a rate.
 const BETWEEN: Duration = Duration::from_millis(200);
-/// How long one may take: below that, a host full of containers is measured.
-const MEASURING: Duration = Duration::from_millis(150);
+/// How long one may take at most: a few milliseconds are enough, where the machine has time for it.
+const MEASURING: Duration = Duration::from_secs(1);
 
 /// A look at the local engine. It ends when it is dropped.
 #[derive(Debug)]

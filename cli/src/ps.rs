@@ -1,5 +1,6 @@
 //! `zv ps`: what runs, and what should.
 
+mod probes;
 pub mod table;
 mod usage;
 
@@ -68,6 +69,7 @@ pub async fn run(args: &PsArgs, options: &connect::Options, console: &mut Consol
     } else {
         let width = console.facts().width;
         let mut lines = table::render(&selected, args, width);
+        lines.extend(probes::lines(&selected, !args.names.is_empty()).map(|line| line.fit(width)));
         if args.names.is_empty()
             && let Some(host) = agent.host(&snapshot).await
         {

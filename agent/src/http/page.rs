@@ -95,6 +95,7 @@ fn draw_service(page: &mut String, service: &Service) -> fmt::Result {
     let count = match service.status.as_str() {
         // It has done its work: nothing is missing.
         "finished" => "–".to_owned(),
+        "unknown" => format!("?/{}", service.desired),
         _ => format!("{}/{}", service.healthy, service.desired),
     };
     write!(

@@ -9,12 +9,14 @@ use crate::stacks::Stacks;
 
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "exited", "dead", "unknown"];
 const VERDICTS: [&str; 5] = ["none", "starting", "healthy", "unhealthy", "unknown"];
+const STATUSES: [&str; 7] = ["ok", "starting", "finished", "stopped", "unknown", "degraded", "down"];
 /// The label by which images tell their version.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
 /// A service, copied out of the model.
 struct Service {
     labels: LabelText,
+    status: &'static str,
     desired: u32,
     /// Running and healthy; absent while that cannot be seen.
     counted: Option<(u32, u32)>,
@@ -61,6 +63,7 @@ impl Service {
         let is_known = view.status != ServiceStatus::Unknown;
         Self {
             labels: LabelText::of([("project", project(&view.key.stack)), ("service", &view.key.service)]),
+            status: status(view.status),
             desired: view.desired.replicas,
             counted: is_known.then_some((view.running, view.healthy)),
         }
@@ -91,10 +94,23 @@ impl Replica {
             state: if view.certain { state(seen.state) } else { "unknown" },
             verdict: view.verdict.map_or("unknown", verdict),
             restarts: view.restarts,
-            exit_code: view.exit.and_then(|exit| exit.code),
+            // How it ended before says nothing of one that runs again.
+            exit_code: view.exit.filter(|_| !seen.state.is_up()).and_then(|exit| exit.code),
             oom_kills: None,
             started_at: view.started_at.map(seconds),
         }
+    }
+}
+
+fn status(status: ServiceStatus) -> &'static str {
+    match status {
+        ServiceStatus::Ok => "ok",
+        ServiceStatus::Starting => "starting",
+        ServiceStatus::Finished => "finished",
+        ServiceStatus::Stopped => "stopped",
+        ServiceStatus::Unknown => "unknown",
+        ServiceStatus::Degraded => "degraded",
+        ServiceStatus::Down => "down",
     }
 }
 
@@ -132,6 +148,17 @@ fn write_services(out: &mut Exposition, services: &[Service]) {
         if let Some((running, healthy)) = service.counted {
             write("running", running);
             write("healthy", healthy);
+        }
+    }
+    let mut family = out.family(
+        "zv_service_status",
+        MetricKind::Gauge,
+        "What can be said of a service: 1 for that status. One that a person stopped is no outage.",
+    );
+    for service in services {
+        for status in STATUSES {
+            let is_it = f64::from(u8::from(status == service.status));
+            family.sample(&service.labels, &[("status", status)], is_it);
         }
     }
 }

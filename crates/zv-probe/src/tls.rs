@@ -214,7 +214,10 @@ fn certificate_failure(peer: &str, name: &str, fault: &CertificateError) -> Stri
         }
         CertificateError::NotValidForName => format!("certificate of {peer} is not made for `{name}`"),
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            let made_for = crate::words::quote(presented.join(", ").as_bytes());
+            // They come as a debugger would print them: `DnsName("other.example")`.
+            let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+            let names: Vec<String> = presented.iter().map(bare).collect();
+            let made_for = crate::words::quote(names.join(", ").as_bytes());
             format!("certificate of {peer} is made for {made_for}, not for `{name}`")
         }
         CertificateError::NotValidForNameContext { .. } => {
