@@ -15,7 +15,8 @@ pub struct Measurement {
     pub group: Option<Arc<str>>,
     pub cpu: Cpu,
     pub memory: Memory,
-    /// Without the loopback. Absent for a replica on the host's own network; empty for one that is in none.
+    /// Without the loopback. Absent for a replica on the host's own network or on another replica's, which counts it; empty
+    /// for one that is in none.
     pub network: Option<Vec<Interface>>,
     pub io: Option<Vec<Device>>,
     pub tasks: Tasks,
