@@ -22,7 +22,7 @@ pub fn usage(now: &Measurement, before: Option<&Measurement>) -> Usage {
         network_transmit_bytes_per_second: rate(|m| interfaces(m, |one| one.transmitted.bytes)),
         read_bytes_per_second: rate(|m| devices(m, |one| one.read_bytes)),
         written_bytes_per_second: rate(|m| devices(m, |one| one.written_bytes)),
-        processes: now.tasks.processes.or(now.tasks.threads),
+        processes: now.tasks.processes,
     }
 }
 

@@ -125,11 +125,8 @@ impl Measurement {
             memory_limit_bytes: self.memory.limit,
             network_receive_bytes: sum(|interface| interface.received.bytes),
             network_transmit_bytes: sum(|interface| interface.transmitted.bytes),
-            processes: self
-                .tasks
-                .processes
-                .or(self.tasks.threads)
-                .and_then(|count| u32::try_from(count).ok()),
+            // Threads are no processes: where only they are counted, nothing is said.
+            processes: self.tasks.processes.and_then(|count| u32::try_from(count).ok()),
         }
     }
 }
