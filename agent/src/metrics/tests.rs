@@ -68,6 +68,21 @@ async fn those_who_scrape_at_once_share_one_text() {
     assert_eq!(written.load(Ordering::Acquire), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn parts_that_are_not_measured_in_rounds_cause_none() {
+    let collected = Collected::default();
+    let metrics = Metrics::new(collected, Vec::new(), || 0);
+    for (part, waits) in
+        [(Part::Zv, false), (Part::Blackbox, false), (Part::Node, true), (Part::Cadvisor, true)]
+    {
+        let mut parts = Parts::default();
+        parts.insert(part);
+        let began = Instant::now();
+        metrics.scrape(Format::Text, parts).await;
+        assert_eq!(began.elapsed() >= PATIENCE, waits, "{part:?}: nobody measures here");
+    }
+}
+
 #[tokio::test]
 async fn three_hundred_replicas_are_written_in_no_time() {
     let stacks = busy(300);
