@@ -9,7 +9,7 @@ use zv_stack::ReplicaId;
 
 use super::containers::tests::everything;
 use super::*;
-use crate::collect::usage::usage;
+use crate::collect::usage::LEAST_SPAN;
 use crate::collect::{HostMeasured, Measured};
 use crate::stacks::Stacks;
 use crate::stacks::tests::{feed, replica, stacks_in};
@@ -20,11 +20,11 @@ fn busy(count: u32) -> Stacks {
     feed(&stacks, (1..=count).map(|number| replica("api", number)).collect());
     let measured = (1..=count).map(|number| {
         let measurement = everything();
-        let usage = usage(&measurement, None);
+        let now = measurement.at;
         let pid = Some(4_000_000 + number);
         (
             ReplicaId::new(format!("api-{number}")),
-            Arc::new(Measured { pid, asked: false, measurement, usage }),
+            Arc::new(Measured::new(pid, false, measurement, now, None, LEAST_SPAN)),
         )
     });
     stacks.collected().update(|latest| {
@@ -32,7 +32,7 @@ fn busy(count: u32) -> Stacks {
         latest.began = Some(Instant::now());
         let measurement =
             crate::collect::host::HostMeter::new(Default::default()).measure(crate::clock::now());
-        latest.host = Some(Arc::new(HostMeasured { usage: measurement.usage(None), measurement }));
+        latest.host = Some(Arc::new(HostMeasured::new(measurement, None, LEAST_SPAN)));
     });
     stacks
 }
