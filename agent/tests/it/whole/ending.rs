@@ -43,7 +43,7 @@ async fn a_second_signal_ends_at_once_as_a_failure() {
     place.configure("shutdown_grace: 1h");
     let mut agent = place.start().await;
     agent.until_running("stubborn", 1).await;
-    agent.until_up(1).await;
+    drop(agent.until_up(1).await);
     agent.process.signal(Signal::TERM);
     agent.process.said("that it ends", |line| line.contains("shutting down").then_some(())).await;
     agent.process.signal(Signal::INT);
@@ -73,7 +73,7 @@ async fn a_grace_that_is_over_cuts_what_is_left() {
     place.configure("shutdown_grace: 1s");
     let agent = place.start().await;
     agent.until_running("stubborn", 1).await;
-    agent.until_up(1).await;
+    drop(agent.until_up(1).await);
     let (status, text) = agent.end().await;
     assert!(status.success(), "{text:?}");
     assert!(text.iter().any(|line| line.contains("replicas were still running")), "{text:?}");
@@ -86,7 +86,7 @@ async fn a_signal_ends_it_in_the_middle_of_a_reload() {
     place.configure("shutdown_grace: 1s");
     let mut agent = place.start().await;
     agent.until_running("stubborn", 1).await;
-    agent.until_up(1).await;
+    drop(agent.until_up(1).await);
     // The reload waits for a replica that takes its time.
     place.deploy(&shell("other", POLITE, ""));
     agent.process.signal(Signal::HUP);
