@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zv_api::Host;
@@ -121,17 +121,7 @@ impl Agent {
     pub async fn run(self, stop: CancellationToken) -> Result<Ended> {
         let Self { config, stacks, runtime, listeners, rights, reloader, closing } = self;
         let readiness = Readiness::default();
-        let reload = reloader.clone().map(|reloader| {
-            let stacks = stacks.clone();
-            Reload::new(move || {
-                let (stacks, reloader) = (stacks.clone(), reloader.clone());
-                // A client that leaves midway must not leave half a configuration behind.
-                let reload = async move { reloader.reload().await };
-                async move {
-                    stacks.to_its_end(reload).await.unwrap_or_else(|refusal| Err(vec![refusal.to_string()]))
-                }
-            })
-        });
+        let reload = reloader.clone().map(|reloader| reload(stacks.clone(), reloader));
         let metrics = Metrics::of(&stacks);
         let face = Face { source: stacks.clone(), rights, readiness: readiness.clone(), metrics, reload };
         let router = crate::http::router(face);
@@ -142,12 +132,13 @@ impl Agent {
         let grace = config.shutdown_grace;
         http.spawn(listeners.serve(router, http_stop.clone().cancelled_owned(), grace));
         let mut watching = JoinSet::new();
-        watching.spawn(watch::run(stacks.clone(), watch_stop.clone()));
+        watching.spawn(named("the watch", watch::run(stacks.clone(), watch_stop.clone())));
         let senses = Senses::new(&stacks, &runtime, &config.collect.host_root, true);
-        watching.spawn(collect::task::run(stacks.collected().clone(), senses, collect_stop.clone()));
+        let collecting = collect::task::run(stacks.collected().clone(), senses, collect_stop.clone());
+        watching.spawn(named("the collector", collecting));
         let probe_stop = CancellationToken::new();
         let mut probing = JoinSet::new();
-        probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
+        probing.spawn(named("the prober", probes::run(stacks.clone(), probe_stop.clone())));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));
 
@@ -158,14 +149,8 @@ impl Agent {
                 Ok(Err(error)) => anyhow::Error::new(error).context("cannot serve HTTP"),
                 Err(error) => panic_of(error),
             }),
-            Some(ended) = watching.join_next() => Some(match ended {
-                Ok(()) => anyhow::anyhow!("the watch ended by itself"),
-                Err(error) => panic_of(error),
-            }),
-            Some(ended) = probing.join_next() => Some(match ended {
-                Ok(()) => anyhow::anyhow!("the probes ended by themselves"),
-                Err(error) => panic_of(error),
-            }),
+            Some(ended) = watching.join_next() => Some(by_itself(ended)),
+            Some(ended) = probing.join_next() => Some(by_itself(ended)),
         };
         tracing::info!("shutting down");
         // First of all: what goes down because the agent does is nobody's news. Nothing in it waits.
@@ -190,7 +175,7 @@ impl Agent {
 /// What is ended one after the other.
 struct Stages {
     /// The watch and the collector.
-    watching: JoinSet<()>,
+    watching: JoinSet<&'static str>,
     collect_stop: CancellationToken,
     watch_stop: CancellationToken,
     closing: CancellationToken,
@@ -236,7 +221,29 @@ async fn set_when_ready(stacks: Stacks, readiness: Readiness) {
     tracing::info!("ready");
 }
 
-fn panic_of(error: tokio::task::JoinError) -> anyhow::Error {
+fn reload(stacks: Stacks, reloader: Reloader) -> Reload {
+    Reload::new(move || {
+        let (stacks, reloader) = (stacks.clone(), reloader.clone());
+        // A client that leaves midway must not leave half a configuration behind.
+        let reload = async move { reloader.reload().await };
+        async move { stacks.to_its_end(reload).await.unwrap_or_else(|refusal| Err(vec![refusal.to_string()])) }
+    })
+}
+
+/// Runs a part of the agent and returns its name, to be told if it ends before it is to.
+async fn named(name: &'static str, part: impl Future<Output = ()>) -> &'static str {
+    part.await;
+    name
+}
+
+fn by_itself(ended: Result<&'static str, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(name) => anyhow::anyhow!("{name} ended by itself"),
+        Err(error) => panic_of(error),
+    }
+}
+
+fn panic_of(error: JoinError) -> anyhow::Error {
     match error.try_into_panic() {
         // A bug stays a bug: it is not turned into a message.
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, timeout};
@@ -13,7 +14,7 @@ use zv_stack::stats::{Measurement, Stats};
 
 use super::host::HostMeasurement;
 use super::record::Record;
-use super::usage::{LEAST_SPAN, usage};
+use super::usage::{Bases, LEAST_SPAN, STEADY_SPAN, usage};
 use crate::metrics::own::Own;
 
 /// What a slow listener may be behind with: it gets the next one.
@@ -54,6 +55,9 @@ pub struct Latest {
     pub host: Option<Arc<HostMeasured>>,
 }
 
+/// So far a runtime's clock may be from ours for its times to be passed on.
+const CLOCKS_AGREE: TimeDelta = TimeDelta::seconds(60);
+
 /// A replica as it was measured last.
 #[derive(Debug)]
 pub struct Measured {
@@ -61,39 +65,64 @@ pub struct Measured {
     pub pid: Option<u32>,
     /// The runtime was asked: this may be older than the round.
     pub asked: bool,
-    pub measurement: Measurement,
+    /// The time of the measurement is near ours. Where it is not, an engine elsewhere has a clock of its own: it tells
+    /// rates, but as a time of ours it would be a lie, and a scraper throws samples away that are too old or not yet due.
+    pub clock_agrees: bool,
+    /// When it was told. What grows old does so by this, whatever clock the measurement has.
+    pub arrived: Instant,
+    pub measurement: Arc<Measurement>,
     pub usage: Usage,
+    bases: Bases<Measurement>,
 }
 
 /// The host as it was measured last.
 #[derive(Debug)]
 pub struct HostMeasured {
-    pub measurement: HostMeasurement,
+    pub arrived: Instant,
+    pub measurement: Arc<HostMeasurement>,
     pub usage: HostUsage,
+    bases: Bases<HostMeasurement>,
+}
+
+impl Measured {
+    /// Returns a replica with what it uses since it was measured before, in this life and by the same clock, if that is at
+    /// least so long ago.
+    pub fn new(
+        pid: Option<u32>,
+        asked: bool,
+        measurement: Measurement,
+        now: DateTime<Utc>,
+        before: Option<&Self>,
+        least: TimeDelta,
+    ) -> Self {
+        let measurement = Arc::new(measurement);
+        let before = before.filter(|before| before.pid == pid && before.asked == asked);
+        let first = Bases::default();
+        let bases = before.map_or(&first, |before| &before.bases).at(&measurement, |one| one.at, least);
+        let clock_agrees = (now - measurement.at).abs() <= CLOCKS_AGREE;
+        let mut usage = usage(&measurement, bases.serving());
+        if asked && !clock_agrees {
+            usage.at = now;
+        }
+        Self { pid, asked, clock_agrees, arrived: Instant::now(), measurement, usage, bases }
+    }
+}
+
+impl HostMeasured {
+    /// Returns the host with what it uses since it was measured before, if that is at least so long ago.
+    pub fn new(measurement: HostMeasurement, before: Option<&Self>, least: TimeDelta) -> Self {
+        let measurement = Arc::new(measurement);
+        let first = Bases::default();
+        let bases = before.map_or(&first, |before| &before.bases).at(&measurement, |one| one.at, least);
+        let usage = measurement.usage(bases.serving());
+        Self { arrived: Instant::now(), measurement, usage, bases }
+    }
 }
 
 impl Latest {
     /// Returns what a replica in this life uses.
     pub fn usage(&self, id: &ReplicaId, pid: Option<u32>) -> Option<&Usage> {
         self.replicas.get(id).filter(|measured| measured.pid == pid).map(|measured| &measured.usage)
-    }
-
-    /// Returns a replica with its usage since it was measured before, in this life.
-    pub(super) fn measured(
-        &self,
-        id: &ReplicaId,
-        pid: Option<u32>,
-        measurement: Measurement,
-        asked: bool,
-        recorded: Option<&Measured>,
-    ) -> Measured {
-        // A round right after another tells no rates: then they are of the time since the one for the record.
-        let candidates = [self.replicas.get(id).map(|before| &**before), recorded];
-        let is_before =
-            |before: &&Measured| before.pid == pid && measurement.at - before.measurement.at >= LEAST_SPAN;
-        let before = candidates.into_iter().flatten().find(is_before);
-        let usage = usage(&measurement, before.map(|before| &before.measurement));
-        Measured { pid, asked, measurement, usage }
     }
 }
 
@@ -133,6 +162,11 @@ impl Collected {
     /// Changes how often is measured for the record, at once.
     pub fn set_interval(&self, interval: Duration) {
         self.inner.interval.send_replace(Some(interval));
+    }
+
+    /// Returns how far apart measurements must lie to tell a rate. A look, which nothing is recorded of, has no time to wait.
+    pub(super) fn least_span(&self) -> TimeDelta {
+        if self.inner.interval.borrow().is_some() { STEADY_SPAN } else { LEAST_SPAN }
     }
 
     /// Makes sure that what is known is no older than `age`, if that takes no longer than `patience`.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use zv_stack::ReplicaId;
 use zv_stack::stats::{Measurement, Stats};
 
@@ -25,6 +25,8 @@ pub(super) struct Record {
 struct Kills {
     /// What its control groups counted, over all its lives.
     counted: u64,
+    /// The first process of the present life, where that is known.
+    pid: Option<u32>,
     /// What the present group says.
     last: u64,
     /// What the runtime told of, which it may not tell of all.
@@ -32,24 +34,29 @@ struct Kills {
 }
 
 impl Record {
-    /// Adds a measurement to a replica's last minutes.
-    pub(super) fn keep(&mut self, id: &ReplicaId, measurement: &Measurement) {
+    /// Adds a measurement to a replica's last minutes, at a time of ours.
+    pub(super) fn keep(&mut self, id: &ReplicaId, at: DateTime<Utc>, measurement: &Measurement) {
         let ring = self.rings.entry(id.clone()).or_default();
-        let at = measurement.at;
         if ring.back().is_some_and(|last| at - last.at < GAP) {
             return;
         }
-        ring.push_back(measurement.stats());
+        ring.push_back(Stats { at, ..measurement.stats() });
         while ring.len() > LEAST_KEPT && ring.front().is_some_and(|first| at - first.at > KEPT) {
             ring.pop_front();
         }
     }
 
-    /// Takes note of what the control group counted.
-    pub(super) fn count_kills(&mut self, id: &ReplicaId, measurement: &Measurement) {
+    /// Takes note of what the control group counted in the life of this first process.
+    pub(super) fn count_kills(&mut self, id: &ReplicaId, pid: Option<u32>, measurement: &Measurement) {
         let Some(now) = measurement.memory.oom_kills else { return };
         let kills = self.kills.entry(id.clone()).or_default();
-        // A new life has a group that begins at zero.
+        // A new life has a group that begins at zero, and may have counted further than the last one by now.
+        if pid.is_some() {
+            if kills.pid.is_some_and(|last| Some(last) != pid) {
+                kills.last = 0;
+            }
+            kills.pid = pid;
+        }
         kills.counted += now.checked_sub(kills.last).unwrap_or(now);
         kills.last = now;
     }
@@ -93,7 +100,10 @@ mod tests {
 
     fn kept(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let (mut record, id) = (Record::default(), ReplicaId::new("a"));
-        seconds.into_iter().for_each(|second| record.keep(&id, &measured(second, None)));
+        seconds.into_iter().for_each(|second| {
+            let measured = measured(second, None);
+            record.keep(&id, measured.at, &measured);
+        });
         record.take(&id).iter().map(|stats| stats.at.timestamp()).collect()
     }
 
@@ -108,8 +118,9 @@ mod tests {
     #[test]
     fn what_is_taken_is_gone_and_what_is_unknown_is_forgotten() {
         let (mut record, a, b) = (Record::default(), ReplicaId::new("a"), ReplicaId::new("b"));
-        record.keep(&a, &measured(0, None));
-        record.keep(&b, &measured(0, None));
+        for id in [&a, &b] {
+            record.keep(id, DateTime::UNIX_EPOCH, &measured(0, None));
+        }
         assert_eq!((record.take(&a).len(), record.take(&a).len()), (1, 0));
         record.retain(|id| *id != b);
         assert!(record.take(&b).is_empty());
@@ -120,11 +131,18 @@ mod tests {
         let (mut record, id) = (Record::default(), ReplicaId::new("a"));
         assert_eq!(record.kills(&id), None);
         for (kills, expected) in [(0, 0), (2, 2), (3, 3), (0, 3), (1, 4)] {
-            record.count_kills(&id, &measured(0, Some(kills)));
+            record.count_kills(&id, None, &measured(0, Some(kills)));
             assert_eq!(record.kills(&id), Some(expected));
         }
+        let lives = ReplicaId::new("lives");
+        for (pid, kills, expected) in [(7, 1, 1), (8, 1, 2), (8, 1, 2), (9, 3, 5)] {
+            record.count_kills(&lives, Some(pid), &measured(0, Some(kills)));
+            assert_eq!(record.kills(&lives), Some(expected), "the life of {pid}");
+        }
+        record.count_kills(&lives, None, &measured(0, Some(3)));
+        assert_eq!(record.kills(&lives), Some(5), "a process that is not known is no other life");
         let other = ReplicaId::new("b");
-        record.count_kills(&other, &measured(0, Some(0)));
+        record.count_kills(&other, None, &measured(0, Some(0)));
         record.kill_told(&other);
         assert_eq!(record.kills(&other), Some(1), "its group was gone before it could be read");
     }

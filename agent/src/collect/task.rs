@@ -1,21 +1,23 @@
 //! The task that measures, round by round. Nothing it waits for can hold it up: what may hang runs beside it.
 
+mod asking;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{self, StreamExt};
+use asking::Asking;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
-use zv_api::{StatsMessage, StatsPace};
+use zv_api::{StatsMessage, StatsPace, Usage};
 use zv_stack::ReplicaId;
-use zv_stack::stats::{Measurement, Round, Running};
+use zv_stack::stats::{Round, Running};
 
 use super::host::HostMeasurement;
-use super::senses::{Ask, HostSense, Meter, Senses, Sight};
+use super::senses::{HostSense, Meter, Senses, Sight};
 use super::usage::usage;
 use super::{Collected, HostMeasured, Latest, Measured};
 use crate::metrics::own::RoundKind;
@@ -26,32 +28,27 @@ const FIRST: Duration = Duration::from_secs(1);
 const LIVE_EVERY: Duration = Duration::from_secs(1);
 /// A round that begins so soon after another would tell nothing new.
 const LEAST_APART: Duration = Duration::from_millis(500);
-/// How often the runtime is asked for those that cannot be seen: each answer costs the engine more than all the rest
-/// costs us.
-const ASK_EVERY: Duration = Duration::from_secs(60);
-/// The same while somebody watches.
-const ASK_EVERY_LIVE: Duration = Duration::from_secs(5);
-const ASK_PATIENCE: Duration = Duration::from_secs(6);
-const ASKED_AT_ONCE: usize = 4;
-/// What the runtime said longer ago is no longer what is.
-const ASKED_KEPT: TimeDelta = TimeDelta::seconds(180);
 /// For so long a round waits for the host, whose mounts may hang.
 const HOST_PATIENCE: Duration = Duration::from_millis(100);
-/// What was seen of the host longer ago is no longer what is; in any case three intervals.
-const HOST_KEPT: Duration = Duration::from_secs(30);
+/// What was seen longer ago is no longer what is; in any case three intervals.
+const KEPT: Duration = Duration::from_secs(30);
+/// What the runtime said longer ago is not either: it is asked three times in that time.
+const ASKED_KEPT: Duration = Duration::from_secs(180);
 
 /// Measures until it is told to stop.
 pub async fn run(collected: Collected, senses: Senses, stop: CancellationToken) {
     let mut task = Task::new(collected, senses);
     loop {
-        let (collected, deadline) = (task.collected.clone(), task.host_deadline());
+        let (collected, deadline, expiry) = (task.collected.clone(), task.host_deadline(), task.expiry());
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(ended) = task.metering.join_next() => task.metered(ended),
             Some(ended) = task.hosting.join_next() => task.host_measured(ended),
             () = at(deadline) => task.finish(),
-            Some(ended) = task.asking.join_next() => report(ended),
+            // However something hangs: what was known before is not told for ever.
+            () = at(expiry) => task.expire(),
+            () = task.asking.ended() => {}
             Ok(()) = task.interval.changed() => task.retime(),
             Ok(()) = task.watchers.changed() => task.retime_live(),
             () = tick(&mut task.record) => task.due(RoundKind::Recorded),
@@ -62,7 +59,7 @@ pub async fn run(collected: Collected, senses: Senses, stop: CancellationToken) 
     // A thread that hangs is left behind: nobody waits for it.
     task.metering.abort_all();
     task.hosting.abort_all();
-    task.asking.shutdown().await;
+    task.asking.end().await;
 }
 
 struct Task {
@@ -77,12 +74,11 @@ struct Task {
     metering: JoinSet<(Meter, Round)>,
     host: Option<HostSense>,
     hosting: JoinSet<(HostSense, HostMeasurement)>,
-    asking: JoinSet<()>,
-    asked_at: Option<Instant>,
+    host_began: Option<Instant>,
+    asking: Asking,
     flight: Option<Flight>,
     /// What the last round for the record found.
     recorded: BTreeMap<ReplicaId, Arc<Measured>>,
-    recorded_host: Option<Arc<HostMeasured>>,
 }
 
 /// A round under way.
@@ -111,11 +107,10 @@ impl Task {
             metering: JoinSet::new(),
             host: Some(host),
             hosting: JoinSet::new(),
-            asking: JoinSet::new(),
-            asked_at: None,
+            host_began: None,
+            asking: Asking::default(),
             flight: None,
             recorded: BTreeMap::new(),
-            recorded_host: None,
             collected,
             senses,
         }
@@ -136,6 +131,10 @@ impl Task {
     /// Begins a round, unless one is under way: that one serves those who came for less; what it cannot serve is left out.
     fn due(&mut self, kind: RoundKind) {
         let is_recent = |began: Instant| began.elapsed() < LEAST_APART;
+        // The host waits for no replica that hangs.
+        if self.flight.is_some() && !self.host_began.is_some_and(is_recent) {
+            self.begin_host(crate::clock::now());
+        }
         match &mut self.flight {
             Some(flight) if kind == RoundKind::Recorded && flight.kind != RoundKind::Recorded => {
                 flight.kind = RoundKind::Recorded;
@@ -155,15 +154,19 @@ impl Task {
             let round = meter(&running, now);
             (meter, round)
         });
-        let host = self.host.take();
-        let with_host = host.is_some();
-        if let Some(mut host) = host {
-            self.hosting.spawn_blocking(move || {
-                let measurement = host(now);
-                (host, measurement)
-            });
-        }
+        let with_host = self.begin_host(now);
         self.flight = Some(Flight { kind, began: Instant::now(), sight, with_host, round: None });
+    }
+
+    /// Begins to measure the host, unless it is still being measured.
+    fn begin_host(&mut self, now: DateTime<Utc>) -> bool {
+        let Some(mut host) = self.host.take() else { return false };
+        self.host_began = Some(Instant::now());
+        self.hosting.spawn_blocking(move || {
+            let measurement = host(now);
+            (host, measurement)
+        });
+        true
     }
 
     fn metered(&mut self, ended: Result<(Meter, Round), JoinError>) {
@@ -198,14 +201,10 @@ impl Task {
         match ended {
             Ok((host, measurement)) => {
                 self.host = Some(host);
-                let recorded = self.recorded_host.clone();
+                let least = self.collected.least_span();
                 self.collected.update(|latest| {
-                    let candidates = [latest.host.as_deref(), recorded.as_deref()].into_iter().flatten();
-                    let before = candidates
-                        .map(|before| &before.measurement)
-                        .find(|before| measurement.at - before.at >= super::usage::LEAST_SPAN);
-                    let usage = measurement.usage(before);
-                    latest.host = Some(Arc::new(HostMeasured { usage, measurement }));
+                    let measured = HostMeasured::new(measurement, latest.host.as_deref(), least);
+                    latest.host = Some(Arc::new(measured));
                 });
             }
             Err(error) => {
@@ -233,9 +232,8 @@ impl Task {
             self.keep(&latest, now);
         }
         if flight.kind != RoundKind::Refresh {
-            self.collected
-                .publish(StatsPace::Live, || message(now, &latest.replicas, latest.host.as_deref()));
-            self.ask(unseen, &flight.sight, flight.kind);
+            self.collected.publish(StatsPace::Live, || message(now, usages(&latest), &latest));
+            self.ask(unseen, &flight.sight);
         }
         self.collected.round_is_over();
     }
@@ -243,28 +241,58 @@ impl Task {
     fn take_in(&self, running: &[Running], round: Round, began: Instant, now: DateTime<Utc>) -> Arc<Latest> {
         let pids: BTreeMap<&ReplicaId, Option<u32>> = running.iter().map(|one| (&one.id, one.pid)).collect();
         let pid_of = |id: &ReplicaId| pids.get(id).copied().flatten();
-        let host_kept = self.interval.borrow().map_or(HOST_KEPT, |every| HOST_KEPT.max(every * 3));
+        let least = self.collected.least_span();
         self.collected.update(|latest| {
             let mut replicas = BTreeMap::new();
             for (id, measurement) in round.measured {
-                let recorded = self.recorded.get(&id).map(|measured| &**measured);
-                let measured = latest.measured(&id, pid_of(&id), measurement, false, recorded);
+                let before = latest.replicas.get(&id).map(|before| &**before);
+                let measured = Measured::new(pid_of(&id), false, measurement, now, before, least);
                 replicas.insert(id, Arc::new(measured));
             }
             // What the runtime was asked for stands until it is asked again.
             for id in round.unseen {
-                let kept = latest.replicas.get(&id).filter(|before| {
-                    before.asked && before.pid == pid_of(&id) && now - before.measurement.at <= ASKED_KEPT
-                });
+                let is_told = |before: &&Arc<Measured>| before.asked && before.pid == pid_of(&id);
+                let kept = latest.replicas.get(&id).filter(is_told);
                 if let Some(kept) = kept {
                     replicas.insert(id, Arc::clone(kept));
                 }
             }
             latest.replicas = replicas;
             latest.began = Some(began);
-            let host_kept = TimeDelta::from_std(host_kept).unwrap_or(TimeDelta::MAX);
-            latest.host = latest.host.take().filter(|host| now - host.measurement.at <= host_kept);
         })
+    }
+
+    /// Returns for how long what was seen, and what the runtime told, is taken for what is.
+    fn kept(&self) -> (Duration, Duration) {
+        let kept = self.interval.borrow().map_or(KEPT, |every| KEPT.max(every.saturating_mul(3)));
+        (kept, kept.max(ASKED_KEPT))
+    }
+
+    /// Returns when the first of what is known will be too old to be told.
+    fn expiry(&self) -> Option<Instant> {
+        let (kept, asked_kept) = self.kept();
+        let latest = self.collected.latest();
+        let of_replica = |one: &Arc<Measured>| one.arrived + if one.asked { asked_kept } else { kept };
+        let host = latest.host.as_ref().map(|host| host.arrived + kept);
+        latest.replicas.values().map(of_replica).chain(host).min()
+    }
+
+    /// Drops what is too old to be told: unknown is better than wrong.
+    fn expire(&mut self) {
+        let (kept, asked_kept) = self.kept();
+        let latest = self.collected.update(|latest| {
+            latest
+                .replicas
+                .retain(|_, one| one.arrived.elapsed() < if one.asked { asked_kept } else { kept });
+            latest.host = latest.host.take().filter(|host| host.arrived.elapsed() < kept);
+        });
+        if let Some(flight) = &self.flight {
+            let seconds = flight.began.elapsed().as_secs();
+            tracing::warn!(seconds, "a round of measuring hangs: what it measured before is no longer told");
+        }
+        for pace in [StatsPace::Live, StatsPace::Recorded] {
+            self.collected.publish(pace, || message(crate::clock::now(), usages(&latest), &latest));
+        }
     }
 
     /// Keeps a round for the record, and tells those who follow the record: rates are of the time since the last one.
@@ -273,86 +301,44 @@ impl Task {
         {
             let mut record = self.collected.record();
             for (id, measured) in latest.replicas.iter().filter(|(_, measured)| !measured.asked) {
-                record.keep(id, &measured.measurement);
-                record.count_kills(id, &measured.measurement);
+                record.keep(id, measured.usage.at, &measured.measurement);
+                record.count_kills(id, measured.pid, &measured.measurement);
             }
             record.retain(|id| known.contains(id));
         }
         self.collected.publish(StatsPace::Recorded, || {
             let since_recorded = |(id, measured): (&ReplicaId, &Arc<Measured>)| {
-                let before = self.recorded.get(id).filter(|before| before.pid == measured.pid);
-                let told = match before.filter(|_| !measured.asked) {
-                    Some(before) => Arc::new(Measured {
-                        usage: usage(&measured.measurement, Some(&before.measurement)),
-                        measurement: Measurement::default(),
-                        ..**measured
-                    }),
-                    None => Arc::clone(measured),
+                let is_base = |before: &&Arc<Measured>| before.pid == measured.pid && !before.asked;
+                let before = self.recorded.get(id).filter(is_base).filter(|_| !measured.asked);
+                let told = match before {
+                    Some(before) => usage(&measured.measurement, Some(&before.measurement)),
+                    None => measured.usage.clone(),
                 };
-                (id.clone(), told)
+                (id.as_str().to_owned(), told)
             };
-            let replicas = latest.replicas.iter().map(since_recorded).collect();
-            message(now, &replicas, latest.host.as_deref())
+            message(now, latest.replicas.iter().map(since_recorded).collect(), latest)
         });
         self.recorded.clone_from(&latest.replicas);
-        self.recorded_host.clone_from(&latest.host);
     }
 
     /// Has the runtime asked for those that cannot be seen, beside the rounds.
-    fn ask(&mut self, unseen: Vec<ReplicaId>, sight: &Sight, kind: RoundKind) {
-        let pace = if self.live.is_some() { ASK_EVERY_LIVE } else { ASK_EVERY };
-        let is_due = self.asked_at.is_none_or(|last| last.elapsed() >= pace);
-        let Some(ask) = self.senses.ask.clone() else { return };
-        if unseen.is_empty() || !sight.answers || !is_due || !self.asking.is_empty() {
+    fn ask(&mut self, unseen: Vec<ReplicaId>, sight: &Sight) {
+        let Some(ask) = self.senses.ask.clone().filter(|_| sight.answers && !unseen.is_empty()) else {
             return;
-        }
-        self.asked_at = Some(Instant::now());
+        };
+        let interval = self.interval.borrow().unwrap_or_default();
+        let Some(for_record) = self.asking.turn(self.live.is_some(), interval) else { return };
         let pids = sight.running.iter().map(|one| (one.id.clone(), one.pid)).collect();
-        let for_record = kind == RoundKind::Recorded;
-        self.asking.spawn(ask_all(self.collected.clone(), ask, unseen, pids, for_record));
+        self.asking.begin(self.collected.clone(), ask, unseen, pids, for_record);
     }
 }
 
-/// Asks for one after the other, a few at once; each is known as soon as it is told.
-async fn ask_all(
-    collected: Collected,
-    ask: Ask,
-    unseen: Vec<ReplicaId>,
-    pids: BTreeMap<ReplicaId, Option<u32>>,
-    for_record: bool,
-) {
-    let asking = stream::iter(unseen).map(|id| {
-        let asked = timeout(ASK_PATIENCE, ask(id.clone()));
-        async move { asked.await.ok().flatten().map(|measurement| (id, measurement)) }
-    });
-    let mut told = asking.buffer_unordered(ASKED_AT_ONCE);
-    while let Some(answer) = told.next().await {
-        let Some((id, measurement)) = answer else { continue };
-        if for_record {
-            let mut record = collected.record();
-            record.keep(&id, &measurement);
-            record.count_kills(&id, &measurement);
-        }
-        let pid = pids.get(&id).copied().flatten();
-        collected.update(|latest| {
-            let measured = latest.measured(&id, pid, measurement, true, None);
-            latest.replicas.insert(id, Arc::new(measured));
-        });
-    }
+fn usages(latest: &Latest) -> BTreeMap<String, Usage> {
+    latest.replicas.iter().map(|(id, measured)| (id.as_str().to_owned(), measured.usage.clone())).collect()
 }
 
-fn message(
-    at: DateTime<Utc>,
-    replicas: &BTreeMap<ReplicaId, Arc<Measured>>,
-    host: Option<&HostMeasured>,
-) -> StatsMessage {
-    let usage =
-        |(id, measured): (&ReplicaId, &Arc<Measured>)| (id.as_str().to_owned(), measured.usage.clone());
-    StatsMessage {
-        at,
-        replicas: replicas.iter().map(usage).collect(),
-        host: host.map(|host| host.usage.clone()),
-    }
+fn message(at: DateTime<Utc>, replicas: BTreeMap<String, Usage>, latest: &Latest) -> StatsMessage {
+    StatsMessage { at, replicas, host: latest.host.as_ref().map(|host| host.usage.clone()) }
 }
 
 fn ticker(first: Duration, every: Duration) -> Interval {
@@ -374,14 +360,6 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "asking the runtime failed");
     }
 }
 

@@ -1,11 +1,48 @@
 //! What a replica uses, from two measurements of it; and what all of a service does. Pure.
 
-use chrono::TimeDelta;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use zv_api::Usage;
 use zv_stack::stats::{Device, Interface, Measurement};
 
-/// Two measurements must lie so far apart to tell a rate: below it, the grain of the kernel's counters is what one sees.
-pub(super) const LEAST_SPAN: TimeDelta = TimeDelta::milliseconds(100);
+/// Two measurements must lie so far apart to tell any rate at all: a look that cannot wait for more makes do with it.
+pub const LEAST_SPAN: TimeDelta = TimeDelta::milliseconds(100);
+/// So far apart they must lie where measuring goes on: some counters grow by ticks of 10 ms, which over 100 ms is a tenth
+/// of a processor. It is a second, less what a tick of the clock may come early.
+pub const STEADY_SPAN: TimeDelta = TimeDelta::milliseconds(900);
+
+/// What rates are of the time since. A scrape right after a round must not become what the next rate begins at; so two
+/// are kept, of which the older one serves until the newer is old enough.
+#[derive(Debug)]
+pub struct Bases<T> {
+    serving: Option<Arc<T>>,
+    next: Option<Arc<T>>,
+}
+
+impl<T> Default for Bases<T> {
+    fn default() -> Self {
+        Self { serving: None, next: None }
+    }
+}
+
+impl<T> Bases<T> {
+    /// Returns those for this measurement, which may itself be the next.
+    pub(super) fn at(&self, now: &Arc<T>, at: fn(&T) -> DateTime<Utc>, least: TimeDelta) -> Self {
+        let (serving, next) = match &self.next {
+            Some(next) if at(now) - at(next) >= least => (Some(next), now),
+            Some(next) if at(now) >= at(next) => (self.serving.as_ref(), next),
+            // The first, or the clock was set back.
+            _ => (None, now),
+        };
+        Self { serving: serving.cloned(), next: Some(Arc::clone(next)) }
+    }
+
+    /// Returns the one that rates are of the time since.
+    pub(super) fn serving(&self) -> Option<&T> {
+        self.serving.as_deref()
+    }
+}
 
 /// Returns what is used now; rates are of the time since `before`, which must be of the same life of the replica.
 pub fn usage(now: &Measurement, before: Option<&Measurement>) -> Usage {
@@ -22,7 +59,7 @@ pub fn usage(now: &Measurement, before: Option<&Measurement>) -> Usage {
         network_transmit_bytes_per_second: rate(|m| interfaces(m, |one| one.transmitted.bytes)),
         read_bytes_per_second: rate(|m| devices(m, |one| one.read_bytes)),
         written_bytes_per_second: rate(|m| devices(m, |one| one.written_bytes)),
-        processes: now.tasks.processes.or(now.tasks.threads),
+        processes: now.tasks.processes,
     }
 }
 
@@ -152,6 +189,30 @@ mod tests {
         ] {
             assert_eq!(usage(&now, Some(&before)).cpu_cores, None, "{before:?}");
         }
+    }
+
+    #[test]
+    fn a_measurement_right_after_another_is_no_base_and_none_is_kept_for_ever() {
+        let mut bases = Bases::default();
+        let spans = [0, 10_000, 10_100, 20_000, 20_100, 20_800, 20_950, 21_700, 21_950].map(|milliseconds| {
+            let now = Arc::new(measurement(milliseconds, None, None));
+            bases = bases.at(&now, |one| one.at, STEADY_SPAN);
+            bases.serving().map(|base| (now.at - base.at).num_milliseconds())
+        });
+        let expected = [
+            None,
+            Some(10_000),
+            Some(10_100),
+            Some(10_000),
+            Some(10_100),
+            Some(10_800),
+            Some(950),
+            Some(1_700),
+            Some(1000),
+        ];
+        assert_eq!(spans, expected);
+        let set_back = Arc::new(measurement(5, None, None));
+        assert!(bases.at(&set_back, |one| one.at, STEADY_SPAN).serving().is_none());
     }
 
     #[test]

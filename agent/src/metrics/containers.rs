@@ -50,9 +50,11 @@ impl Subject {
         Some(Self { labels, started_at: view.started_at, measured: Arc::clone(measured) })
     }
 
-    /// Returns when it was measured, where that is not now.
+    /// Returns when it was measured, where that is not now and is a time of ours: another clock's would put the sample
+    /// where no rule looks for it, or nowhere. Without one it counts as of the scrape, late by a minute at most as a rule.
     fn at(&self) -> Option<Timestamp> {
-        self.measured.asked.then(|| self.measured.measurement.at.timestamp_millis())
+        let Measured { asked, clock_agrees, measurement, .. } = &*self.measured;
+        (*asked && *clock_agrees).then(|| measurement.at.timestamp_millis())
     }
 }
 
@@ -212,9 +214,13 @@ impl Page<'_> {
             &[],
             |subject| subject.started_at.map(seconds),
         );
-        self.one("container_last_seen", GAUGE, "Last time a container was seen by the exporter.", |m| {
-            Some(m.at.timestamp() as f64)
-        });
+        self.with(
+            "container_last_seen",
+            GAUGE,
+            "Last time a container was seen by the exporter.",
+            &[],
+            |subject| Some(subject.measured.usage.at.timestamp() as f64),
+        );
     }
 
     fn network(&mut self) {

@@ -9,7 +9,7 @@ use zv_stack::ReplicaId;
 
 use super::containers::tests::everything;
 use super::*;
-use crate::collect::usage::usage;
+use crate::collect::usage::LEAST_SPAN;
 use crate::collect::{HostMeasured, Measured};
 use crate::stacks::Stacks;
 use crate::stacks::tests::{feed, replica, stacks_in};
@@ -20,11 +20,11 @@ fn busy(count: u32) -> Stacks {
     feed(&stacks, (1..=count).map(|number| replica("api", number)).collect());
     let measured = (1..=count).map(|number| {
         let measurement = everything();
-        let usage = usage(&measurement, None);
+        let now = measurement.at;
         let pid = Some(4_000_000 + number);
         (
             ReplicaId::new(format!("api-{number}")),
-            Arc::new(Measured { pid, asked: false, measurement, usage }),
+            Arc::new(Measured::new(pid, false, measurement, now, None, LEAST_SPAN)),
         )
     });
     stacks.collected().update(|latest| {
@@ -32,7 +32,7 @@ fn busy(count: u32) -> Stacks {
         latest.began = Some(Instant::now());
         let measurement =
             crate::collect::host::HostMeter::new(Default::default()).measure(crate::clock::now());
-        latest.host = Some(Arc::new(HostMeasured { usage: measurement.usage(None), measurement }));
+        latest.host = Some(Arc::new(HostMeasured::new(measurement, None, LEAST_SPAN)));
     });
     stacks
 }
@@ -66,6 +66,21 @@ async fn those_who_scrape_at_once_share_one_text() {
     parts.insert(Part::Node);
     assert_eq!(metrics.scrape(Format::Text, parts).await, "");
     assert_eq!(written.load(Ordering::Acquire), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_are_not_measured_in_rounds_cause_none() {
+    let collected = Collected::default();
+    let metrics = Metrics::new(collected, Vec::new(), || 0);
+    for (part, waits) in
+        [(Part::Zv, false), (Part::Blackbox, false), (Part::Node, true), (Part::Cadvisor, true)]
+    {
+        let mut parts = Parts::default();
+        parts.insert(part);
+        let began = Instant::now();
+        metrics.scrape(Format::Text, parts).await;
+        assert_eq!(began.elapsed() >= PATIENCE, waits, "{part:?}: nobody measures here");
+    }
 }
 
 #[tokio::test]

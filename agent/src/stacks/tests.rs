@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use futures_util::FutureExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 use zv_api::{Action, ActionRequest, LogQuery};
 use zv_stack::docker::{DockerOptions, DockerRuntime};

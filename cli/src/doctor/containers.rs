@@ -66,6 +66,9 @@ pub(super) fn judge(seen: &Seen, told: Option<&Told>, here: &Here) -> Vec<Findin
     if told.is_some() && !seen.containers.is_empty() {
         sights(seen, told, here, &mut findings);
     }
+    if let Some(told) = told {
+        unlooked(told, &mut findings);
+    }
     counting(seen, told.and_then(|told| told.info.as_ref()), here, &mut findings);
     files(seen, told, here, &mut findings);
     findings.all
@@ -126,6 +129,24 @@ fn sights(seen: &Seen, told: Option<&Told>, here: &Here, findings: &mut Findings
         findings.at(level, "network", found, "run the agent as root, or without a stricter security profile");
     }
     waiting(&in_sight, findings);
+}
+
+/// Says of how many nothing is said.
+fn unlooked(told: &Told, findings: &mut Findings) {
+    if told.missing > 0 {
+        findings.note(
+            "inspected",
+            format!("{} could not be inspected: nothing is known here of how they are measured", counted(told.missing)),
+            "allow `GET /containers/{id}/json` at the engine or the proxy before it, or look again when it has less to do",
+        );
+    }
+    if told.beyond > 0 {
+        findings.note(
+            "looked at",
+            format!("{} of those that run; {} more were not", told.running.len(), counted(told.beyond)),
+            "what holds for these mostly holds for the rest; what `zv ps` shows no usage of is not measured",
+        );
+    }
 }
 
 fn counted(containers: usize) -> String {
@@ -277,6 +298,16 @@ mod tests {
         assert_eq!(of("usage", &ended, &told(true), true).0, Level::Ok);
         let hidden = seen(Visible { process: Sight::Hidden, ..UNSEEN });
         assert_eq!(of("processes", &hidden, &told(true), false).1, "run the agent as root");
+    }
+
+    #[test]
+    fn those_that_were_not_looked_at_are_not_taken_for_well() {
+        let told = Told { missing: 2, beyond: 7, ..told(true) };
+        for check in ["inspected", "looked at"] {
+            assert_eq!(of(check, &seen(GOOD), &told, false).0, Level::Note, "{check}");
+        }
+        let none = Seen { containers: Vec::new(), ..seen(GOOD) };
+        assert_eq!(of("inspected", &none, &told, false).0, Level::Note);
     }
 
     #[test]

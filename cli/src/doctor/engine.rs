@@ -27,7 +27,12 @@ pub(super) struct Told {
     pub(super) info: Option<Info>,
     /// All containers there are.
     pub(super) count: usize,
+    /// Those that run, as far as they were looked at.
     pub(super) running: Vec<Container>,
+    /// So many run and could not be looked at,
+    pub(super) missing: usize,
+    /// and so many more were not, for there are many.
+    pub(super) beyond: usize,
     /// The statistics of a container may be asked for.
     pub(super) stats: bool,
     /// It runs its containers elsewhere.
@@ -86,11 +91,20 @@ async fn question(answering: &Answering, located: &Located, deadline: Instant) -
     let ids: Vec<String> = up().take(LOOKED_AT).map(|container| container.id.clone()).collect();
     let asking = Route::ALL
         .map(|route| async move { (route, answering.ask(route, subject, left(deadline, ANSWER)).await) });
-    let (routes, running) = tokio::join!(join_all(asking), answering.inspect(&ids, limit()));
+    let (routes, looked) = tokio::join!(join_all(asking), answering.inspect(&ids, limit()));
     let info = info.ok();
     let is_remote = is_remote(located, info.as_ref());
     let stats = routes.iter().any(|(route, asked)| *route == Route::Stats && asked.is_ok());
-    Questioned { told: Told { info, count: listed.len(), running, stats, is_remote }, routes }
+    let told = Told {
+        info,
+        count: listed.len(),
+        running: looked.containers,
+        missing: looked.missing,
+        beyond: up().count().saturating_sub(LOOKED_AT),
+        stats,
+        is_remote,
+    };
+    Questioned { told, routes }
 }
 
 /// Returns `at_most`, or what is left.

@@ -4,17 +4,20 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::{advance, timeout};
 use zv_api::StatsMessage;
+use zv_stack::stats::Measurement;
 
 use super::super::host::{HostMeter, Roots};
 use super::*;
 use crate::metrics::own::Own;
 
 /// What the senses do, and how often they were used.
-#[derive(Default)]
 struct Script {
+    began: Instant,
     rounds: AtomicUsize,
+    host_rounds: AtomicUsize,
     asked: Mutex<Vec<ReplicaId>>,
     /// Those that cannot be seen.
     unseen: Mutex<Vec<ReplicaId>>,
@@ -52,7 +55,18 @@ impl Gate {
 impl Script {
     fn of(ids: &[&str]) -> Arc<Self> {
         let running = ids.iter().map(|id| Running { id: ReplicaId::new(*id), pid: Some(7) });
-        Arc::new(Self { running: Mutex::new(running.collect()), ..Self::default() })
+        Arc::new(Self {
+            began: Instant::now(),
+            rounds: AtomicUsize::default(),
+            host_rounds: AtomicUsize::default(),
+            asked: Mutex::default(),
+            unseen: Mutex::default(),
+            running: Mutex::new(running.collect()),
+            hangs: Mutex::default(),
+            host: Gate::default(),
+            meter: Gate::default(),
+            panics: AtomicBool::default(),
+        })
     }
 
     fn senses(self: &Arc<Self>) -> Senses {
@@ -74,7 +88,9 @@ impl Script {
                     if hangs {
                         std::future::pending::<()>().await;
                     }
-                    Some(Measurement { at: crate::clock::now(), ..Measurement::default() })
+                    // Its clock goes with the paused one.
+                    let at = crate::clock::now() + script.began.elapsed();
+                    Some(Measurement { at, ..Measurement::default() })
                 }
                 .boxed()
             })),
@@ -82,6 +98,7 @@ impl Script {
                 let (mut meter, script) = (HostMeter::new(Roots::default()), Arc::clone(&host));
                 Box::new(move |at| {
                     script.host.pass();
+                    script.host_rounds.fetch_add(1, Ordering::AcqRel);
                     meter.measure(at)
                 })
             }),
@@ -235,6 +252,60 @@ async fn a_round_that_hangs_is_not_queued_behind_and_scrapes_do_not_wait_for_it(
     until(|| script.rounds() >= 1).await;
     assert!(script.rounds() <= 3, "those that were left out are not made up for: {}", script.rounds());
     tasks.shutdown().await;
+}
+
+/// Waits without letting the clock run.
+async fn at_once(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(60), "this takes too long: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_known_before_a_round_that_hangs_is_not_told_for_ever_and_the_host_goes_on() {
+    let script = Script::of(&["a", "asked"]);
+    script.unseen.lock().unwrap().push(ReplicaId::new("asked"));
+    let (collected, mut tasks) = started(&script, Some(EVERY));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(collected.latest().replicas.len(), 2);
+    let mut recorded = collected.stats(StatsPace::Recorded);
+    script.meter.close();
+    let mut names = Vec::new();
+    for _ in 0..20 {
+        let before = script.host_rounds.load(Ordering::Acquire);
+        advance(EVERY).await;
+        at_once("the host", || script.host_rounds.load(Ordering::Acquire) > before).await;
+        at_once("its news", || {
+            collected.latest().host.as_ref().is_some_and(|host| host.arrived.elapsed() < EVERY)
+        })
+        .await;
+        names.push(collected.latest().replicas.keys().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    assert_eq!(names[1], ["a", "asked"], "for three intervals it stands");
+    assert_eq!(names[3], ["asked"], "what the runtime said stands longer");
+    assert!(names[19].is_empty(), "{names:?}");
+    assert_eq!(script.rounds(), 1);
+    let told: StatsMessage = serde_json::from_str(&recorded.next().await.unwrap()).unwrap();
+    assert!(!told.replicas.contains_key("a"), "those who listen are told");
+    script.meter.open();
+    at_once("the end of what hung", || collected.latest().replicas.contains_key(&ReplicaId::new("a"))).await;
+    tasks.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_recorded_of_those_that_are_asked_for_does_not_depend_on_who_watches() {
+    for is_watched in [false, true] {
+        let script = Script::of(&["a"]);
+        script.unseen.lock().unwrap().push(ReplicaId::new("a"));
+        let (collected, _tasks) = started(&script, Some(EVERY));
+        let _live = is_watched.then(|| collected.stats(StatsPace::Live));
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        let asked = script.asked.lock().unwrap().len();
+        assert!(if is_watched { asked >= 9 } else { asked == 1 }, "{asked}");
+        assert_eq!(collected.take_record(&ReplicaId::new("a")).len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use zv_stack::stats::{Cpu, Memory, Pressure, Tasks};
 use zv_wire::Format;
 
 use super::*;
-use crate::collect::usage::usage;
+use crate::collect::usage::LEAST_SPAN;
 
 /// Returns a measurement with everything there is: one interface, one disk, every limit.
 pub(crate) fn everything() -> Measurement {
@@ -49,11 +49,15 @@ pub(crate) fn everything() -> Measurement {
 }
 
 fn subject(measurement: Measurement, asked: bool) -> Subject {
-    let usage = usage(&measurement, None);
+    let at = measurement.at;
+    subject_at(measurement, asked, at)
+}
+
+fn subject_at(measurement: Measurement, asked: bool, now: DateTime<Utc>) -> Subject {
     Subject {
         labels: LabelText::of([("name", "shop-api-1"), ("project", "shop")]),
         started_at: DateTime::from_timestamp(1_600_000_000, 0),
-        measured: Arc::new(Measured { pid: Some(7), asked, measurement, usage }),
+        measured: Arc::new(Measured::new(Some(7), asked, measurement, now, None, LEAST_SPAN)),
     }
 }
 
@@ -123,4 +127,8 @@ fn what_the_engine_told_carries_its_time() {
     assert!(samples(&text).iter().all(|line| line.ends_with(" 1700000000500")), "{text}");
     let now = written(subject(everything(), false));
     assert!(!now.contains(" 1700000000500"), "{now}");
+    let ours = everything().at + chrono::TimeDelta::hours(5);
+    let elsewhere = written(subject_at(everything(), true, ours));
+    assert!(!elsewhere.contains(" 1700000000500"), "that clock is not ours: {elsewhere}");
+    assert!(elsewhere.contains(&format!("}} {}\n", ours.timestamp())), "it was seen: {elsewhere}");
 }

@@ -5,7 +5,6 @@ use std::os::unix::process::ExitStatusExt;
 use futures_util::StreamExt;
 use rustix::process::Signal;
 use tokio::time::timeout;
-use zv_api::LogQuery;
 
 use super::rig::{ORPHANS, PATIENCE, POLITE, Place, STUBBORN, shell};
 
@@ -18,11 +17,7 @@ async fn sigterm_stops_the_replicas_and_records_them_as_wanted() {
     agent.until_running("api", 2).await;
     agent.until_running("stubborn", 1).await;
     let mut events = agent.client.events(None).await.unwrap();
-    let query = LogQuery { follow: true, ..LogQuery::default() };
-    let mut lines = agent.client.logs(&query, None).await.unwrap();
-    for _ in 0..3 {
-        assert_eq!(lines.next().await.unwrap().unwrap().line.text, "up");
-    }
+    let mut lines = agent.until_up(3).await;
     agent.process.signal(Signal::TERM);
     let rest = async {
         while events.next().await.is_some_and(|event| event.is_ok()) {}
@@ -48,6 +43,7 @@ async fn a_second_signal_ends_at_once_as_a_failure() {
     place.configure("shutdown_grace: 1h");
     let mut agent = place.start().await;
     agent.until_running("stubborn", 1).await;
+    drop(agent.until_up(1).await);
     agent.process.signal(Signal::TERM);
     agent.process.said("that it ends", |line| line.contains("shutting down").then_some(())).await;
     agent.process.signal(Signal::INT);
@@ -77,6 +73,7 @@ async fn a_grace_that_is_over_cuts_what_is_left() {
     place.configure("shutdown_grace: 1s");
     let agent = place.start().await;
     agent.until_running("stubborn", 1).await;
+    drop(agent.until_up(1).await);
     let (status, text) = agent.end().await;
     assert!(status.success(), "{text:?}");
     assert!(text.iter().any(|line| line.contains("replicas were still running")), "{text:?}");
@@ -89,6 +86,7 @@ async fn a_signal_ends_it_in_the_middle_of_a_reload() {
     place.configure("shutdown_grace: 1s");
     let mut agent = place.start().await;
     agent.until_running("stubborn", 1).await;
+    drop(agent.until_up(1).await);
     // The reload waits for a replica that takes its time.
     place.deploy(&shell("other", POLITE, ""));
     agent.process.signal(Signal::HUP);

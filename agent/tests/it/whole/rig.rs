@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -19,8 +20,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use zv_api::client::{Client, Endpoint};
-use zv_api::{Action, ActionReport, ActionRequest, Replica, RuntimeState, Service, Snapshot};
+use zv_api::client::{Client, ClientError, Endpoint, LogEntry};
+use zv_api::{Action, ActionReport, ActionRequest, LogQuery, Replica, RuntimeState, Service, Snapshot};
 
 /// Far beyond what anything here takes, even on a machine with too much to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -229,6 +230,18 @@ impl Agent {
             (up == count && replicas.len() == count).then_some(replicas)
         })
         .await
+    }
+
+    /// Waits until so many shells have said that they are up, and so have set their traps: one that has a process only may
+    /// still die of a signal it means to ignore. Returns the lines that follow.
+    pub(crate) async fn until_up(&self, count: usize) -> BoxStream<'static, Result<LogEntry, ClientError>> {
+        let query = LogQuery { follow: true, ..LogQuery::default() };
+        let mut lines = self.client.logs(&query, None).await.unwrap();
+        for _ in 0..count {
+            let line = timeout(PATIENCE, lines.next()).await.expect("a shell says that it is up");
+            assert_eq!(line.unwrap().unwrap().line.text, "up");
+        }
+        lines
     }
 
     /// Asks for an action on a service and expects that it is carried out on every replica.

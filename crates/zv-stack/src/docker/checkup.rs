@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::DockerOptions;
 use super::connect::{self, Endpoint};
@@ -153,6 +153,14 @@ pub struct Container {
     pub pid: Option<u32>,
 }
 
+/// What inspecting several containers came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspections {
+    pub containers: Vec<Container>,
+    /// So many are there and could not be inspected, or not in time.
+    pub missing: usize,
+}
+
 /// An entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -270,17 +278,33 @@ impl Answering {
         bounded(within, async { Ok(self.engine.get("/info", within).await?) }).await
     }
 
-    /// Inspects these containers, several at once; those that cannot be inspected are left out.
-    pub async fn inspect(&self, ids: &[String], within: Duration) -> Vec<Container> {
+    /// Inspects these containers, several at once.
+    pub async fn inspect(&self, ids: &[String], within: Duration) -> Inspections {
         let asking = ids.iter().map(|id| async move {
-            let inspected: Inspected =
-                self.engine.get(&format!("/containers/{id}/json"), within).await.ok()?;
-            let name = inspected.name.trim_start_matches('/').to_owned();
-            let pid = u32::try_from(inspected.state.pid).ok().filter(|pid| *pid > 0);
-            Some(Container { id: id.clone(), name, pid })
+            let asked: Result<Inspected, ApiError> =
+                self.engine.get(&format!("/containers/{id}/json"), within).await;
+            asked.map(|inspected| {
+                let name = inspected.name.trim_start_matches('/').to_owned();
+                let pid = u32::try_from(inspected.state.pid).ok().filter(|pid| *pid > 0);
+                Container { id: id.clone(), name, pid }
+            })
         });
-        let found = stream::iter(asking).buffer_unordered(LANES).filter_map(std::future::ready).collect();
-        timeout(within, found).await.unwrap_or_default()
+        let answers = stream::iter(asking).buffer_unordered(LANES).take_until(sleep(within));
+        let mut inspections = Inspections { containers: Vec::new(), missing: ids.len() };
+        let mut answers = std::pin::pin!(answers);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(container) => inspections.containers.push(container),
+                Err(error) => {
+                    // One that is not there any more is missed by nobody.
+                    if answered(Err(error)).is_err() {
+                        continue;
+                    }
+                }
+            }
+            inspections.missing -= 1;
+        }
+        inspections
     }
 
     /// Asks one question, of the container `subject` where it is about one.

@@ -24,7 +24,14 @@ const TAIL: u64 = 512 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct LogFiles {
     // Held to look up or to change one entry, never across an await.
-    paths: Lock<HashMap<ReplicaId, PathBuf>>,
+    paths: Lock<HashMap<ReplicaId, Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    /// The last list did not have it.
+    is_missing: bool,
 }
 
 impl LogFiles {
@@ -33,19 +40,28 @@ impl LogFiles {
     pub(super) fn remember(&self, id: &ReplicaId, path: Option<&str>) {
         let own = format!("{0}/{0}-json.log", id.as_str());
         if let Some(path) = path.map(Path::new).filter(|path| path.is_absolute() && path.ends_with(&own)) {
-            self.lock().insert(id.clone(), path.to_owned());
+            self.lock().insert(id.clone(), Place { path: path.to_owned(), is_missing: false });
         }
     }
 
     /// Opens the file of a container that has died, if it is there, and forgets where it was: should the container start
     /// again, it is inspected again.
     pub(super) fn take(&self, id: &ReplicaId) -> Option<File> {
-        let path = self.lock().remove(id)?;
+        let Place { path, .. } = self.lock().remove(id)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty()).ok().map(File::from)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ReplicaId, PathBuf>> {
+    /// Forgets the files of those that two lists in a row did not have: a container that was removed unseen is never taken.
+    /// One list is not enough, for whoever gathers what a death left behind may be about to.
+    pub(super) fn listed(&self, is_known: impl Fn(&ReplicaId) -> bool) {
+        self.lock().retain(|id, place| {
+            let was_missing = std::mem::replace(&mut place.is_missing, !is_known(id));
+            !(was_missing && place.is_missing)
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ReplicaId, Place>> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,5 +175,10 @@ not json
         assert_eq!(files.lock().len(), 1);
         assert!(files.take(&id()).is_none(), "it does not exist here");
         assert!(files.lock().is_empty());
+        files.remember(&id(), Some(&own));
+        for (is_known, left) in [(true, 1), (false, 1), (true, 1), (false, 1), (false, 0)] {
+            files.listed(|_| is_known);
+            assert_eq!(files.lock().len(), left);
+        }
     }
 }

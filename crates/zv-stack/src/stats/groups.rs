@@ -11,7 +11,7 @@ use super::devices::Devices;
 use super::files::{Desk, Failure};
 use super::group::{Group, Places};
 use super::mounts::{Mount, memberships, parse_mounts};
-use super::network::{self, Process};
+use super::network::{self, Place, Process};
 use super::search::Search;
 use super::{Interface, Measurement, Round, Running, read_bounded};
 use crate::model::ReplicaId;
@@ -39,7 +39,9 @@ struct Reader {
     group: Group,
     process: Option<Process>,
     /// Known once its process was seen.
-    shares_host_network: Option<bool>,
+    place: Option<Place>,
+    /// When its process was started, in ticks; known with the place.
+    started: Option<u64>,
     interfaces: Vec<Arc<str>>,
     /// The last round that asked for it.
     round: u64,
@@ -76,7 +78,36 @@ impl Groups {
                 }
             }
         }
+        self.count_networks_once(&mut round);
         round
+    }
+
+    /// Leaves a network to the one whose it is: others that are in it too (`network_mode: container:`) would count its
+    /// traffic again. It is the one that was started first, for a network must be there before it can be joined; where
+    /// that cannot be told apart, the first by its id, in every round the same.
+    fn count_networks_once(&self, round: &mut Round) {
+        let place = |id: &ReplicaId| {
+            let reader = self.readers.get(id)?;
+            let Some(Place::Apart(number)) = reader.place else { return None };
+            Some((number, reader.started.unwrap_or(u64::MAX)))
+        };
+        let mut owners: HashMap<u64, (u64, ReplicaId)> = HashMap::with_capacity(round.measured.len());
+        for (id, _) in round.measured.iter().filter(|(_, measurement)| measurement.network.is_some()) {
+            let Some((number, started)) = place(id) else { continue };
+            match owners.get_mut(&number) {
+                Some(owner) if (started, id) < (owner.0, &owner.1) => *owner = (started, id.clone()),
+                Some(_) => {}
+                None => {
+                    owners.insert(number, (started, id.clone()));
+                }
+            }
+        }
+        for (id, measurement) in &mut round.measured {
+            let owner = place(id).and_then(|(number, _)| owners.get(&number));
+            if owner.is_some_and(|(_, owner)| owner != id) {
+                measurement.network = None;
+            }
+        }
     }
 
     /// Closes the files of those that do not run any more, or anew, and finds out how many may stay open.
@@ -142,7 +173,8 @@ impl Groups {
             group: Group::new(&places),
             // Found anew, and checked, when its network is read.
             process: None,
-            shares_host_network: None,
+            place: None,
+            started: None,
             interfaces: Vec::new(),
             round: self.round,
         }))
@@ -168,7 +200,7 @@ fn membership(process: &Process, desk: &mut Desk) -> Result<String, Failure> {
 
 impl Reader {
     fn network(&mut self, id: &ReplicaId, desk: &mut Desk) -> Result<Option<Vec<Interface>>, Failure> {
-        if self.shares_host_network == Some(true) {
+        if self.place == Some(Place::Host) {
             return Ok(None);
         }
         let (process, is_kept) = match (self.process.take(), self.pid) {
@@ -179,10 +211,11 @@ impl Reader {
             },
             (None, None) => return Ok(None),
         };
-        if self.shares_host_network.is_none() {
-            self.shares_host_network = process.shares_host_network(desk);
+        if self.place.is_none() {
+            self.started = process.started(desk)?;
+            self.place = process.place(desk);
         }
-        if self.shares_host_network != Some(false) {
+        if !matches!(self.place, Some(Place::Apart(_))) {
             return Ok(None);
         }
         let Some(text) = process.read("net/dev", desk)? else { return Ok(None) };

@@ -15,7 +15,8 @@ pub struct Measurement {
     pub group: Option<Arc<str>>,
     pub cpu: Cpu,
     pub memory: Memory,
-    /// Without the loopback. Absent for a replica on the host's own network; empty for one that is in none.
+    /// Without the loopback. Absent for a replica on the host's own network or on another replica's, which counts it; empty
+    /// for one that is in none.
     pub network: Option<Vec<Interface>>,
     pub io: Option<Vec<Device>>,
     pub tasks: Tasks,
@@ -124,11 +125,8 @@ impl Measurement {
             memory_limit_bytes: self.memory.limit,
             network_receive_bytes: sum(|interface| interface.received.bytes),
             network_transmit_bytes: sum(|interface| interface.transmitted.bytes),
-            processes: self
-                .tasks
-                .processes
-                .or(self.tasks.threads)
-                .and_then(|count| u32::try_from(count).ok()),
+            // Threads are no processes: where only they are counted, nothing is said.
+            processes: self.tasks.processes.and_then(|count| u32::try_from(count).ok()),
         }
     }
 }

@@ -10,11 +10,19 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::files::{Desk, Failure};
-use super::{Flow, Interface, files, parse};
+use super::{Flow, Interface, files, parse, proc};
 
 /// The tunnels that the kernel itself puts into every network; nobody set them up where they carry nothing.
 const KERNELS_OWN: [&[u8]; 9] =
     [b"tunl0", b"gre0", b"gretap0", b"erspan0", b"ip_vti0", b"ip6_vti0", b"sit0", b"ip6tnl0", b"ip6gre0"];
+
+/// The network that a process is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Host,
+    /// Another one, by the number of its file of counters.
+    Apart(u64),
+}
 
 /// One process by its folder in `/proc`.
 #[derive(Debug)]
@@ -39,13 +47,19 @@ impl Process {
         Ok(length.ok().map(|length| &desk.buffer[..length]))
     }
 
-    /// Says whether it is in the host's own network. The file of counters has another number in each network, and this can
-    /// be seen without the right to look at the network itself.
-    pub(super) fn shares_host_network(&self, desk: &Desk) -> Option<bool> {
+    /// Says which network it is in. The file of counters has another number in each network, and this can be seen without
+    /// the right to look at the network itself.
+    pub(super) fn place(&self, desk: &Desk) -> Option<Place> {
         let own = rustix::fs::statat(&self.folder, "net/dev", AtFlags::empty()).ok()?;
         let host = |process: &str| rustix::fs::stat(desk.root.join("proc").join(process).join("net/dev"));
         let host = host("1").or_else(|_| host("self")).ok()?;
-        Some(own.st_ino == host.st_ino)
+        Some(if own.st_ino == host.st_ino { Place::Host } else { Place::Apart(own.st_ino) })
+    }
+
+    /// Returns when it was started, in ticks since the host was.
+    pub(super) fn started(&self, desk: &mut Desk) -> Result<Option<u64>, Failure> {
+        let text = self.read("stat", desk)?;
+        Ok(text.and_then(proc::parse_stat).map(|process| process.started))
     }
 }
 

@@ -316,6 +316,36 @@ fn the_hosts_network_is_nobodys() {
 }
 
 #[test]
+fn a_network_of_several_is_counted_once_for_the_one_that_began_first() {
+    let (joined, owner) = (OUTER, ID);
+    let mut host =
+        Host::new("== /proc/self/mountinfo\n30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    for (id, pid, started) in [(joined, 7, 900), (owner, 8, 500)] {
+        host.write(&format!("/sys/fs/cgroup/docker/{id}/memory.current"), "100\n");
+        host.write(&format!("/proc/{pid}/cgroup"), &format!("0::/docker/{id}\n"));
+        let stat = format!("{pid} (sh) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {started} 0 0\n");
+        host.write(&format!("/proc/{pid}/stat"), &stat);
+    }
+    host.write("/proc/8/net/dev", "h\nh\neth0: 5 1 0 0 0 0 0 0 6 1 0 0 0 0 0 0\n");
+    std::fs::create_dir_all(host.path("/proc/7/net")).unwrap();
+    symlink(host.path("/proc/8/net/dev"), host.path("/proc/7/net/dev")).unwrap();
+    let running =
+        [(joined, 7), (owner, 8)].map(|(id, pid)| Running { id: ReplicaId::new(id), pid: Some(pid) });
+    for order in [[0, 1], [1, 0]] {
+        let running = order.map(|at: usize| running[at].clone());
+        let round = host.groups.measure(&running, host.at);
+        let counted = |id: &str| {
+            let found = round.measured.iter().find(|(found, _)| found.as_str() == id);
+            found.expect("it is seen").1.network.is_some()
+        };
+        assert_eq!((counted(owner), counted(joined)), (true, false), "{order:?}");
+    }
+    // The owner is gone, and nobody else counts it.
+    let left = host.groups.measure(&running[..1], host.at);
+    assert!(left.measured[0].1.network.is_some());
+}
+
+#[test]
 fn counters_are_read_anew_and_so_are_limits() {
     let mut host = Host::new(V2);
     let folder = format!("/sys/fs/cgroup/system.slice/docker-{ID}.scope");

@@ -202,6 +202,7 @@ impl<'w> Session<'w> {
         }
         let known = &self.known;
         self.watcher.pids.retain(|id| known.contains(id));
+        self.watcher.inner.log_files.listed(|id| known.contains(id));
         self.watcher.emit(Input::Listed(all)).await?;
         match self.past.take() {
             Some(since) => {
