@@ -52,15 +52,17 @@ pub(super) type Wanted = BTreeMap<Arc<str>, Arc<Spec>>;
 /// Turns configuration and labels into specs; what was read of a replica is kept while it stays the same.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
+    configured: Vec<Arc<Spec>>,
     replicas: HashMap<ReplicaId, (u64, Vec<Arc<Spec>>)>,
 }
 
 impl Reader {
-    pub(super) fn wanted(
-        &mut self,
-        configured: &[Arc<config::Probe>],
-        replicas: Vec<LabelledReplica>,
-    ) -> Wanted {
+    /// Takes the probes of a configuration, which are kept until the next one.
+    pub(super) fn configure(&mut self, probes: &[Arc<config::Probe>]) {
+        self.configured = probes.iter().map(|probe| Arc::new(of_configuration(probe))).collect();
+    }
+
+    pub(super) fn wanted(&mut self, replicas: Vec<LabelledReplica>) -> Wanted {
         let mut wanted = Wanted::new();
         let mut read = HashMap::with_capacity(replicas.len());
         for replica in replicas {
@@ -72,10 +74,7 @@ impl Reader {
         }
         self.replicas = read;
         // Last: a person's own words win, should two ids ever be the same.
-        for probe in configured {
-            let spec = Arc::new(of_configuration(probe));
-            wanted.insert(Arc::clone(&spec.id), spec);
-        }
+        wanted.extend(self.configured.iter().map(|spec| (Arc::clone(&spec.id), Arc::clone(spec))));
         wanted
     }
 }
