@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zv_probe::{Check, Method, Report, Target, TargetError};
+use zv_probe::{Check, Lend, Method, Report, Target, TargetError};
 
 use super::Probes;
 
@@ -69,7 +69,7 @@ impl Probes {
         let Asked { module, target, .. } = asked;
         let configured = self.inner.configured.borrow().iter().find(|probe| probe.name == module).cloned();
         let made = match configured {
-            Some(probe) => probe.target.elsewhere(target),
+            Some(probe) => probe.target.elsewhere(target, Lend::ToTheSame),
             None => built_in(module, target).ok_or_else(|| self.unknown(module))?,
         };
         made.map_err(|error| Refused::Misunderstood(format!("the target is not understood: {error}")))

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::elsewhere::Lend;
 pub use self::http::{BodyRule, Http, HttpExpect, StatusSet};
 pub use crate::connect::Endpoint;
 pub use crate::dns::message::Kind as RecordKind;
