@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use zv_api::{Action, ActionRequest, LogQuery};
 use zv_stack::docker::{DockerOptions, DockerRuntime};
 use zv_stack::{
-    Details, Event, EventKind, Exit, Health, Input, RestartPolicy, Seen, ServiceKey, State, Verdict,
+    Details, Event, EventKind, Exit, Health, Input, Network, RestartPolicy, Seen, ServiceKey, State, Verdict,
 };
 
 use super::*;
@@ -45,6 +45,7 @@ pub(crate) fn replica(service: &str, number: u32) -> Seen {
         labels: BTreeMap::new(),
         ports: vec!["80/tcp".into()],
         addresses: vec![],
+        network: Network::Own,
         details: Some(Details {
             pid: Some(4_000_000 + number),
             started_at: at,
