@@ -14,8 +14,8 @@ use zv_api::What;
 use zv_stack::death::store::Limits;
 use zv_stack::docker::{DockerOptions, DockerRuntime};
 use zv_stack::{
-    Details, Event, EventKind, Health, Input, Network, ReplicaId, RestartPolicy, Runtime, Seen, ServiceKey, State,
-    Verdict,
+    Details, Event, EventKind, Health, Input, Network, ReplicaId, RestartPolicy, Runtime, Seen, ServiceKey,
+    State, Verdict,
 };
 
 use super::*;
@@ -41,6 +41,7 @@ impl Rig {
             runtime: Runtime::Docker(runtime),
             store: None,
             death_limits: Limits::default(),
+            shows_logins: false,
             started_at: DateTime::from_timestamp(1, 0).unwrap(),
             closing: CancellationToken::new(),
             collected: crate::collect::Collected::default(),

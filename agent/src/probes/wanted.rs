@@ -44,6 +44,10 @@ pub(crate) struct LabelledReplica {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) ports: Vec<String>,
+    /// It has the host's network.
+    pub(crate) shares_host: bool,
+    /// The host's loopback is ours.
+    pub(crate) is_near: bool,
 }
 
 /// Everything that is to be probed, by id.
@@ -92,8 +96,9 @@ fn of_configuration(probe: &config::Probe) -> Spec {
 }
 
 fn of_labels(replica: &LabelledReplica, fingerprint: u64) -> Vec<Arc<Spec>> {
-    let LabelledReplica { owner, labels, addresses, ports, .. } = replica;
-    let place = Place { name: &owner.name, addresses, ports };
+    let LabelledReplica { owner, labels, addresses, ports, shares_host, is_near, .. } = replica;
+    let (shares_host, is_near) = (*shares_host, *is_near);
+    let place = Place { name: &owner.name, addresses, ports, shares_host, is_near };
     let spec = |kind: &str, check: &'static str, target, pace| {
         Arc::new(Spec {
             id: format!("replica.{}-{kind}", fit_for_a_path(owner.id.short())).into(),
@@ -124,8 +129,9 @@ fn fingerprint(replica: &LabelledReplica) -> u64 {
     for label in labels {
         label.hash(&mut hasher);
     }
-    let LabelledReplica { owner, life, addresses, ports, .. } = replica;
-    (&owner.key, &owner.id, &owner.name, life, addresses, ports).hash(&mut hasher);
+    let LabelledReplica { owner, life, labels: _, addresses, ports, shares_host, is_near } = replica;
+    let place = (addresses, ports, shares_host, is_near);
+    (&owner.key, &owner.id, &owner.name, life, place).hash(&mut hasher);
     hasher.finish()
 }
 
