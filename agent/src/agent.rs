@@ -78,6 +78,7 @@ impl Agent {
             collected: Collected::new(Some(config.collect.interval), Own::new()),
             store: Some(config.store.path.clone()),
             death_limits: config.store.deaths.limits(),
+            shows_logins: false,
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });

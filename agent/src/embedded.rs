@@ -52,6 +52,7 @@ impl Embedded {
             collected: Collected::new(None, Own::new()),
             store: None,
             death_limits: config.store.deaths.limits(),
+            shows_logins: true,
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });

@@ -60,6 +60,7 @@ pub struct Stacks {
 struct Inner {
     host: Host,
     runtime: Runtime,
+    shows_logins: bool,
     collected: Collected,
     /// Where people's wishes are kept over restarts; nowhere for a passing look.
     memory_file: Option<PathBuf>,
@@ -109,6 +110,8 @@ pub struct Settings {
     /// Where death records and wishes are kept; nowhere for a passing look.
     pub store: Option<PathBuf>,
     pub death_limits: Limits,
+    /// Labels are told with the logins of probes in them: nobody but this very process hears of them.
+    pub shows_logins: bool,
     /// When this run began.
     pub started_at: DateTime<Utc>,
     /// Ends every stream.
@@ -157,6 +160,7 @@ impl Stacks {
         let inner = Inner {
             host: settings.host,
             runtime: settings.runtime,
+            shows_logins: settings.shows_logins,
             collected: settings.collected,
             memory_file,
             epoch: format!("{:x}", settings.started_at.timestamp_millis()),
@@ -292,7 +296,8 @@ impl Stacks {
     fn snapshot_of(&self, state: &State) -> Snapshot {
         let latest = self.inner.collected.latest();
         let probes = self.inner.probes.latest();
-        convert::snapshot(&state.model, &latest, &self.inner.host, state.seq, crate::clock::now(), probes)
+        let teller = convert::Teller { latest: &latest, shows_logins: self.inner.shows_logins };
+        convert::snapshot(&state.model, teller, &self.inner.host, state.seq, crate::clock::now(), probes)
     }
 
     /// Tells every listener.

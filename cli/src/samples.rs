@@ -30,6 +30,7 @@ pub(crate) fn replica(name: &str, number: u32) -> Replica {
         version: None,
         ports: vec!["127.0.0.1:8080->8080/tcp".into()],
         addresses: Vec::new(),
+        network: None,
         pid: Some(4242),
         created_at: Some(ago(10_800)),
         started_at: Some(ago(10_800)),

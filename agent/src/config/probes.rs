@@ -172,6 +172,7 @@ impl Making<'_> {
             reading.mistake(&key, format!("`{key}` is the address of another kind; write `{kind}://…`"));
             return None;
         }
+        rules::tls_is_spoken(&target.check, self.key, reading);
         self.expect(&mut target.check, reading);
         Some(target)
     }

@@ -2,7 +2,8 @@
 //!
 //! Reading needs no token on a loopback address, on the unix socket and in process, unless `api.read: token` asks for
 //! one; on any other address it does. Acting needs one everywhere but in process. A request that comes over a loopback
-//! address must name a host that is meant, or any web page could reach the agent through a name it points at 127.0.0.1.
+//! address must name a host that is meant, or any web page could reach the agent through a name it points at 127.0.0.1;
+//! and where no token is shown, no page of another site may have sent it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::problem;
 use super::token::Token;
+
+/// By which a browser tells where a request comes from; a page cannot set it.
+const FETCH_SITE: &str = "sec-fetch-site";
 
 /// Where a connection came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub(super) struct Caller {
     pub(super) origin: Origin,
     /// Cancelled when streams have to end.
     pub(super) draining: CancellationToken,
+    /// It has shown the token, or is this very process: [`guard`] finds out.
+    pub(super) is_trusted: bool,
 }
 
 /// `api.read`.
@@ -104,16 +110,30 @@ impl Denial {
     }
 }
 
+/// How far a request is trusted that is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has shown the token, or comes from this very process.
+    Trusted,
+    /// It may read.
+    Guest,
+}
+
 /// Turns away what has no right to be answered.
 pub(super) async fn guard(
     State(rights): State<SharedRights>,
-    Extension(caller): Extension<Caller>,
+    Extension(mut caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let Err(denial) = rights.current().admit(caller.origin, &parts) else {
-        return next.run(Request::from_parts(parts, body)).await;
+    let (mut parts, body) = request.into_parts();
+    let denial = match rights.current().admit(caller.origin, &parts) {
+        Ok(standing) => {
+            caller.is_trusted = standing == Standing::Trusted;
+            parts.extensions.insert(caller);
+            return next.run(Request::from_parts(parts, body)).await;
+        }
+        Err(denial) => denial,
     };
     let mut response = problem(denial.status, denial.reason);
     if denial.status == StatusCode::UNAUTHORIZED {
@@ -129,13 +149,20 @@ impl Rights {
         Self { token: None, read: ReadRight::Open, hosts: Vec::new() }
     }
 
-    fn admit(&self, origin: Origin, request: &Parts) -> Result<(), Denial> {
+    fn admit(&self, origin: Origin, request: &Parts) -> Result<Standing, Denial> {
         self.check_host(origin, request)?;
         let acts = !matches!(request.method, Method::GET | Method::HEAD);
         if self.needs_token(origin, acts) {
             self.check_token(&request.headers)?;
         }
-        if acts { check_content_type(&request.headers) } else { Ok(()) }
+        let is_trusted = origin == Origin::InProcess || self.has_token(&request.headers);
+        if !is_trusted {
+            self.check_site(&request.headers)?;
+        }
+        if acts {
+            check_content_type(&request.headers)?;
+        }
+        Ok(if is_trusted { Standing::Trusted } else { Standing::Guest })
     }
 
     fn needs_token(&self, origin: Origin, acts: bool) -> bool {
@@ -144,6 +171,31 @@ impl Rights {
             Origin::Network(_) => true,
             Origin::Loopback(_) | Origin::Unix => acts || self.read == ReadRight::Token,
         }
+    }
+
+    fn has_token(&self, headers: &HeaderMap) -> bool {
+        let offered = headers.get(header::AUTHORIZATION).and_then(bearer);
+        self.token.as_ref().zip(offered).is_some_and(|(token, offered)| token.is(offered))
+    }
+
+    /// A page of another site can neither read the answer nor add a token, but what is asked would be done.
+    fn check_site(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let is_ours = |value: &HeaderValue| {
+            let origin = value.to_str().ok().and_then(|origin| origin.split_once("://"));
+            let Some((_, origin)) = origin else { return false };
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            host.is_some_and(|host| host.eq_ignore_ascii_case(origin))
+                || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(without_port(origin)))
+        };
+        let is_own_site = |value: &HeaderValue| matches!(value.as_bytes(), b"same-origin" | b"none");
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let mut sites = headers.get_all(FETCH_SITE).iter();
+        if origins.all(is_ours) && sites.all(is_own_site) {
+            return Ok(());
+        }
+        let reason =
+            "a page of another site asks for this: open the address itself, or send the agent's token";
+        Err(Denial::new(StatusCode::FORBIDDEN, reason))
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Denial> {

@@ -56,7 +56,7 @@ pub(super) async fn serve(accepted: Accepted, router: Router, limits: Limits, dr
             }
         }
     };
-    let caller = Caller { origin, draining: draining.clone() };
+    let caller = Caller { origin, draining: draining.clone(), is_trusted: false };
     let service = service_fn(move |request| answer(router.clone(), caller.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

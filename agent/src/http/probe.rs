@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use zv_api::{BASE, Probe};
 use zv_wire::{Exposition, Format, LabelText};
 
+use super::auth::Caller;
 use super::params::Params;
 use super::problem::problem;
 use super::{Face, Source};
@@ -53,6 +54,7 @@ pub(super) async fn one<S: Source>(
 /// Probes once.
 pub(super) async fn probe<S: Source>(
     State(face): State<Face<S>>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
@@ -64,9 +66,11 @@ pub(super) async fn probe<S: Source>(
     let target = params.one("target").map_err(refused)?.filter(|target| !target.is_empty());
     let target = target.ok_or_else(|| bad("name a target, as in /probe?target=http://localhost/".into()))?;
     let patience = patience(&headers).map_err(bad)?;
-    match face.source.probes().once(Asked { module, target, patience }).await {
-        Ok(found) => Ok(told(found, is_debug)),
+    let is_trusted = caller.is_trusted;
+    match face.source.probes().once(Asked { module, target, patience, is_trusted }).await {
+        Ok(found) => Ok(told(found, is_debug, is_trusted)),
         Err(refused @ Refused::Misunderstood(_)) => Err(bad(refused.to_string())),
+        Err(refused @ Refused::NeedsToken(_)) => Err(problem(StatusCode::FORBIDDEN, refused.to_string())),
         Err(refused @ Refused::TooMany) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, refused.to_string())),
     }
 }
@@ -80,9 +84,9 @@ fn patience(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     Ok(Some(time.min(LONGEST).saturating_sub(WAY_BACK).max(LEAST)))
 }
 
-fn told(found: Found, is_debug: bool) -> Response {
+fn told(found: Found, is_debug: bool, is_trusted: bool) -> Response {
     let Found { target, report } = found;
-    let log = if is_debug { log(&target, &report) } else { String::new() };
+    let log = if is_debug { log(&target, &report, is_trusted) } else { String::new() };
     let mut out = Exposition::new(Format::Text, EXPECTED);
     let row = Row { labels: LabelText::default(), kind: target.check.kind(), report };
     results(&mut out, std::slice::from_ref(&row));
@@ -94,12 +98,13 @@ fn told(found: Found, is_debug: bool) -> Response {
     ([(header::CONTENT_TYPE, Format::Text.content_type())], metrics).into_response()
 }
 
-/// Returns what a person wants to know of a probe.
-fn log(target: &zv_probe::Target, report: &zv_probe::Report) -> String {
+/// Returns what a person wants to know of a probe. What a server said is for those with the token.
+fn log(target: &zv_probe::Target, report: &zv_probe::Report, is_trusted: bool) -> String {
     let mut log = format!("{}: {}\n", target.name, report.verdict);
     // Writing to a string cannot fail.
     if !report.reason.is_empty() {
-        let _ = writeln!(log, "reason: {}", report.reason);
+        let reason = if is_trusted { report.reason.clone() } else { without_quotes(&report.reason) };
+        let _ = writeln!(log, "reason: {reason}");
     }
     if let Some(peer) = report.peer {
         let _ = writeln!(log, "peer: {peer}");
@@ -111,7 +116,29 @@ fn log(target: &zv_probe::Target, report: &zv_probe::Report) -> String {
     }
     let _ = writeln!(log, "in all: {:?}, of {:?} at most", report.duration, target.timeout);
     if let Some(output) = &report.output {
+        let output = if is_trusted { output } else { "(shown to those who send the agent's token)" };
         let _ = writeln!(log, "answered:\n{output}");
     }
     log
+}
+
+/// Returns a reason without what it quotes, which a server may have said.
+fn without_quotes(reason: &str) -> String {
+    let Some((before, rest)) = reason.split_once('`') else { return reason.to_owned() };
+    // What is quoted may hold the mark itself: the last one ends it.
+    let after = rest.rsplit_once('`').map_or("", |(_, after)| after);
+    format!("{before}`…`{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_left_out() {
+        assert_eq!(without_quotes("answers 500"), "answers 500");
+        assert_eq!(without_quotes("says `a `b` c`, not `d`"), "says `…`");
+        assert_eq!(without_quotes("says `a` to PING"), "says `…` to PING");
+        assert_eq!(without_quotes("says `cut"), "says `…`");
+    }
 }

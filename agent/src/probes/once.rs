@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zv_probe::{Check, Method, Report, Target, TargetError};
+use zv_probe::{Check, Credentials, Lend, Method, Report, Target, TargetError};
 
 use super::Probes;
 
@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// The longest that whoever asks waits; the module's own time limit where absent.
     pub patience: Option<Duration>,
+    /// Whoever asks has shown the agent's token, or is this very process.
+    pub is_trusted: bool,
 }
 
 /// What was found.
@@ -45,6 +47,8 @@ pub enum Refused {
     Misunderstood(String),
     #[error("too many probes are under way; ask again in a moment")]
     TooMany,
+    #[error("{0}; send the agent's token, or write it as a probe in zv.yaml and name that as the module")]
+    NeedsToken(&'static str),
 }
 
 impl Probes {
@@ -66,13 +70,23 @@ impl Probes {
     }
 
     fn target(&self, asked: Asked<'_>) -> Result<Target, Refused> {
-        let Asked { module, target, .. } = asked;
+        let Asked { module, target, is_trusted, .. } = asked;
+        let lend = if is_trusted { Lend::ToTheHost } else { Lend::ToTheSame };
         let configured = self.inner.configured.borrow().iter().find(|probe| probe.name == module).cloned();
         let made = match configured {
-            Some(probe) => probe.target.elsewhere(target),
+            Some(probe) => probe.target.elsewhere(target, lend),
             None => built_in(module, target).ok_or_else(|| self.unknown(module))?,
         };
-        made.map_err(|error| Refused::Misunderstood(format!("the target is not understood: {error}")))
+        let misunderstood = |error| Refused::Misunderstood(format!("the target is not understood: {error}"));
+        let made = made.map_err(misunderstood)?;
+        // What the module lends is the configuration's; what stands in the target itself is the caller's.
+        let whole = || format!("{}://{target}", made.check.kind());
+        let text = if target.contains("://") { target.to_owned() } else { whole() };
+        let asks_for_more = Target::parse(&text).ok().and_then(|asked| words_of_its_own(&asked.check));
+        match asks_for_more {
+            Some(reason) if !is_trusted => Err(Refused::NeedsToken(reason)),
+            _ => Ok(made),
+        }
     }
 
     fn unknown(&self, module: &str) -> Refused {
@@ -82,6 +96,22 @@ impl Probes {
         let known = BUILT_IN.into_iter().chain(fit.map(|probe| probe.name.as_str()));
         let known = known.collect::<Vec<_>>().join(", ");
         Refused::Misunderstood(format!("there is no module `{module}`; there are {known}"))
+    }
+}
+
+/// Says what a target would have the agent say beyond its protocol's greeting: anybody could have a server do anything.
+fn words_of_its_own(check: &Check) -> Option<&'static str> {
+    let logs_in = |credentials: &Credentials| {
+        let is_somebody = credentials.user.is_some() || credentials.password.is_some();
+        is_somebody.then_some("this target logs in")
+    };
+    match check {
+        Check::Tcp(tcp) => (!tcp.send.is_empty()).then_some("this target says what to send"),
+        Check::Http(http) => (!http.body.is_empty()).then_some("this target has a body to send"),
+        Check::Redis(redis) => logs_in(&redis.credentials),
+        Check::Postgres(postgres) => logs_in(&postgres.credentials),
+        Check::Mysql(mysql) => logs_in(&mysql.credentials),
+        Check::Tls(_) | Check::Dns(_) | Check::Exec(_) => None,
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,8 @@ const BUSY: usize = 64;
 const DESCRIPTOR_PARTS: u64 = 4;
 /// A new probe runs within this time, however long its interval is; many new ones spread over it.
 const FIRST_WITHIN: Duration = Duration::from_secs(5);
+/// Changes of the model are looked at no more often.
+const REST: Duration = Duration::from_millis(100);
 /// Of a replica that has just started.
 const FIRST_OF_REPLICA_WITHIN: Duration = Duration::from_secs(1);
 
@@ -34,14 +35,19 @@ pub async fn run(stacks: Stacks, stop: CancellationToken) {
     let mut configured = probes.inner.configured.subscribe();
     let mut model = stacks.versions();
     let mut runner = Runner::new(probes, stacks);
+    runner.reader.configure(&configured.borrow_and_update());
     loop {
-        runner.turn_over(&mut configured);
-        let next = runner.next_due();
+        runner.turn_over();
+        let (next, rested) = (runner.next_due(), runner.rested);
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = runner.jobs.join_next_with_id() => runner.take(ended),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => runner.start_due(),
-            changed = configured.changed() => runner.is_stale |= changed.is_ok(),
+            changed = configured.changed() => if changed.is_ok() {
+                runner.reader.configure(&configured.borrow_and_update());
+                (runner.is_stale, runner.rested) = (true, Instant::now());
+            },
+            () = sleep_until(rested), if runner.is_stale => {}
             changed = model.changed() => match changed {
                 Ok(()) => runner.is_stale = true,
                 Err(_) => break,
@@ -57,6 +63,8 @@ struct Runner {
     reader: Reader,
     /// Something that is wanted may have changed.
     is_stale: bool,
+    /// Not before then is it looked at what the model wants, however often it changes.
+    rested: Instant,
     /// Times are since then.
     origin: Instant,
     lanes: Arc<Lanes>,
@@ -82,6 +90,7 @@ impl Runner {
             stacks,
             reader: Reader::default(),
             is_stale: true,
+            rested: Instant::now(),
             origin: Instant::now(),
             lanes: Arc::new(Lanes::new(busy_limit())),
             due: BTreeSet::new(),
@@ -100,12 +109,12 @@ impl Runner {
     }
 
     /// Goes over to what the configuration and the labels want now.
-    fn turn_over(&mut self, configured: &mut watch::Receiver<Vec<Arc<crate::config::Probe>>>) {
-        if !std::mem::take(&mut self.is_stale) {
+    fn turn_over(&mut self) {
+        if !self.is_stale || Instant::now() < self.rested {
             return;
         }
-        let configured = configured.borrow_and_update().clone();
-        let wanted = self.reader.wanted(&configured, self.stacks.replicas_with_probes());
+        (self.is_stale, self.rested) = (false, Instant::now() + REST);
+        let wanted = self.reader.wanted(self.stacks.replicas_with_probes());
         let now = self.now();
         let turnover = self.probes.board().turn_over(&wanted, now);
         for id in &turnover.gone {

@@ -14,8 +14,8 @@ use zv_api::What;
 use zv_stack::death::store::Limits;
 use zv_stack::docker::{DockerOptions, DockerRuntime};
 use zv_stack::{
-    Details, Event, EventKind, Health, Input, ReplicaId, RestartPolicy, Runtime, Seen, ServiceKey, State,
-    Verdict,
+    Details, Event, EventKind, Health, Input, Network, ReplicaId, RestartPolicy, Runtime, Seen, ServiceKey,
+    State, Verdict,
 };
 
 use super::*;
@@ -41,6 +41,7 @@ impl Rig {
             runtime: Runtime::Docker(runtime),
             store: None,
             death_limits: Limits::default(),
+            shows_logins: false,
             started_at: DateTime::from_timestamp(1, 0).unwrap(),
             closing: CancellationToken::new(),
             collected: crate::collect::Collected::default(),
@@ -219,6 +220,7 @@ fn replica(labels: &[(&str, &str)], state: State) -> Seen {
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         ports: Vec::new(),
         addresses: vec!["127.0.0.1".parse().unwrap()],
+        network: Network::Own,
         details: Some(Details {
             pid: Some(4_000_000),
             started_at: at,

@@ -44,6 +44,10 @@ pub(crate) struct LabelledReplica {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) ports: Vec<String>,
+    /// It has the host's network.
+    pub(crate) shares_host: bool,
+    /// The host's loopback is ours.
+    pub(crate) is_near: bool,
 }
 
 /// Everything that is to be probed, by id.
@@ -52,15 +56,17 @@ pub(super) type Wanted = BTreeMap<Arc<str>, Arc<Spec>>;
 /// Turns configuration and labels into specs; what was read of a replica is kept while it stays the same.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
+    configured: Vec<Arc<Spec>>,
     replicas: HashMap<ReplicaId, (u64, Vec<Arc<Spec>>)>,
 }
 
 impl Reader {
-    pub(super) fn wanted(
-        &mut self,
-        configured: &[Arc<config::Probe>],
-        replicas: Vec<LabelledReplica>,
-    ) -> Wanted {
+    /// Takes the probes of a configuration, which are kept until the next one.
+    pub(super) fn configure(&mut self, probes: &[Arc<config::Probe>]) {
+        self.configured = probes.iter().map(|probe| Arc::new(of_configuration(probe))).collect();
+    }
+
+    pub(super) fn wanted(&mut self, replicas: Vec<LabelledReplica>) -> Wanted {
         let mut wanted = Wanted::new();
         let mut read = HashMap::with_capacity(replicas.len());
         for replica in replicas {
@@ -72,10 +78,7 @@ impl Reader {
         }
         self.replicas = read;
         // Last: a person's own words win, should two ids ever be the same.
-        for probe in configured {
-            let spec = Arc::new(of_configuration(probe));
-            wanted.insert(Arc::clone(&spec.id), spec);
-        }
+        wanted.extend(self.configured.iter().map(|spec| (Arc::clone(&spec.id), Arc::clone(spec))));
         wanted
     }
 }
@@ -93,8 +96,9 @@ fn of_configuration(probe: &config::Probe) -> Spec {
 }
 
 fn of_labels(replica: &LabelledReplica, fingerprint: u64) -> Vec<Arc<Spec>> {
-    let LabelledReplica { owner, labels, addresses, ports, .. } = replica;
-    let place = Place { name: &owner.name, addresses, ports };
+    let LabelledReplica { owner, labels, addresses, ports, shares_host, is_near, .. } = replica;
+    let (shares_host, is_near) = (*shares_host, *is_near);
+    let place = Place { name: &owner.name, addresses, ports, shares_host, is_near };
     let spec = |kind: &str, check: &'static str, target, pace| {
         Arc::new(Spec {
             id: format!("replica.{}-{kind}", fit_for_a_path(owner.id.short())).into(),
@@ -125,8 +129,9 @@ fn fingerprint(replica: &LabelledReplica) -> u64 {
     for label in labels {
         label.hash(&mut hasher);
     }
-    let LabelledReplica { owner, life, addresses, ports, .. } = replica;
-    (&owner.key, &owner.id, &owner.name, life, addresses, ports).hash(&mut hasher);
+    let LabelledReplica { owner, life, labels: _, addresses, ports, shares_host, is_near } = replica;
+    let place = (addresses, ports, shares_host, is_near);
+    (&owner.key, &owner.id, &owner.name, life, place).hash(&mut hasher);
     hasher.finish()
 }
 

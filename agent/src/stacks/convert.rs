@@ -1,19 +1,28 @@
 //! From the words of the model to the shapes on the wire.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use zv_api as api;
 use zv_stack::death::{DeathRecord, Summary};
-use zv_stack::{Intent, Model, ReplicaView, RuntimeState, ServiceView, Verdict};
+use zv_stack::{Intent, Model, Network, ReplicaView, RuntimeState, Seen, ServiceView, Verdict, labels};
 
 use crate::collect::{Latest, usage};
 
 /// The label by which images tell their version.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
+/// What is needed to tell of a service besides what the model knows.
+#[derive(Clone, Copy)]
+pub(super) struct Teller<'a> {
+    pub(super) latest: &'a Latest,
+    pub(super) shows_logins: bool,
+}
+
 pub(super) fn snapshot(
     model: &Model,
-    latest: &Latest,
+    teller: Teller<'_>,
     host: &api::Host,
     seq: u64,
     at: DateTime<Utc>,
@@ -22,10 +31,10 @@ pub(super) fn snapshot(
     let mut stacks: Vec<api::Stack> = Vec::new();
     for view in model.services() {
         match stacks.last_mut() {
-            Some(stack) if *stack.name == *view.key.stack => stack.services.push(service(&view, latest)),
+            Some(stack) if *stack.name == *view.key.stack => stack.services.push(service(&view, teller)),
             _ => stacks.push(api::Stack {
                 name: view.key.stack.to_string(),
-                services: vec![service(&view, latest)],
+                services: vec![service(&view, teller)],
             }),
         }
     }
@@ -43,8 +52,8 @@ pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {
     }
 }
 
-pub(super) fn service(view: &ServiceView<'_>, latest: &Latest) -> api::Service {
-    let replicas: Vec<api::Replica> = view.replicas.iter().map(|view| replica(view, latest)).collect();
+pub(super) fn service(view: &ServiceView<'_>, teller: Teller<'_>) -> api::Service {
+    let replicas: Vec<api::Replica> = view.replicas.iter().map(|view| replica(view, teller)).collect();
     let counts = |view: &ReplicaView<'_>| view.seen.state.is_up() && view.intent != Intent::OneOff;
     let running = view.replicas.iter().zip(&replicas).filter(|(view, _)| counts(view));
     api::Service {
@@ -63,7 +72,7 @@ pub(super) fn service(view: &ServiceView<'_>, latest: &Latest) -> api::Service {
     }
 }
 
-fn replica(view: &ReplicaView<'_>, latest: &Latest) -> api::Replica {
+fn replica(view: &ReplicaView<'_>, teller: Teller<'_>) -> api::Replica {
     let seen = view.seen;
     let log = view.health.map(|health| health.log.iter().map(check).collect()).unwrap_or_default();
     api::Replica {
@@ -79,19 +88,33 @@ fn replica(view: &ReplicaView<'_>, latest: &Latest) -> api::Replica {
         version: seen.labels.get(VERSION_LABEL).cloned(),
         ports: seen.ports.clone(),
         addresses: seen.addresses.clone(),
+        network: match &seen.network {
+            Network::Own => None,
+            Network::Host => Some("host".to_owned()),
+            Network::Nothing => Some("none".to_owned()),
+            Network::Of(id) => Some(format!("container:{}", id.as_str())),
+        },
         pid: view.pid,
         created_at: seen.created_at,
         started_at: view.started_at,
         exit: view.exit.map(exit),
         restarts: view.restarts,
-        usage: latest.usage(&seen.id, view.pid).filter(|_| seen.state.is_up()).cloned(),
+        usage: teller.latest.usage(&seen.id, view.pid).filter(|_| seen.state.is_up()).cloned(),
         health: api::Health {
             verdict: view.verdict.map_or_else(|| "unknown".to_owned(), |verdict| word(&verdict)),
             failing_streak: view.health.map_or(0, |health| health.failing_streak),
             log,
         },
-        labels: seen.labels.clone(),
+        labels: told_labels(seen, teller),
     }
+}
+
+fn told_labels(seen: &Seen, teller: Teller<'_>) -> BTreeMap<String, String> {
+    if teller.shows_logins {
+        return seen.labels.clone();
+    }
+    let told = |(name, value): (&String, &String)| (name.clone(), labels::shown(name, value).into_owned());
+    seen.labels.iter().map(told).collect()
 }
 
 fn check(check: &zv_stack::Check) -> api::Check {

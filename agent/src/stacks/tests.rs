@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use zv_api::{Action, ActionRequest, LogQuery};
 use zv_stack::docker::{DockerOptions, DockerRuntime};
 use zv_stack::{
-    Details, Event, EventKind, Exit, Health, Input, RestartPolicy, Seen, ServiceKey, State, Verdict,
+    Details, Event, EventKind, Exit, Health, Input, Network, RestartPolicy, Seen, ServiceKey, State, Verdict,
 };
 
 use super::*;
@@ -23,6 +23,7 @@ pub(crate) fn stacks_in(store: Option<PathBuf>) -> Stacks {
         collected: Collected::default(),
         store,
         death_limits: Limits::default(),
+        shows_logins: false,
         started_at: DateTime::from_timestamp(1, 0).unwrap(),
         closing: CancellationToken::new(),
     })
@@ -46,6 +47,7 @@ pub(crate) fn replica(service: &str, number: u32) -> Seen {
         labels: BTreeMap::new(),
         ports: vec!["80/tcp".into()],
         addresses: vec![],
+        network: Network::Own,
         details: Some(Details {
             pid: Some(4_000_000 + number),
             started_at: at,
@@ -319,4 +321,45 @@ async fn a_misspelt_service_has_no_log() {
     let lines: Vec<LogMessage> = stacks.logs(query("api"), None).unwrap().collect().await;
     assert_eq!(lines.len(), 1, "a log that cannot be read says so");
     assert!(lines[0].line.text.starts_with("[zv] "), "{}", lines[0].line.text);
+}
+
+#[tokio::test]
+async fn logins_in_labels_of_probes_are_not_told() {
+    let stacks = stacks_in(None);
+    let mut seen = replica("db", 1);
+    seen.labels.insert("zv.probe.postgres".into(), "postgres://me:hunter2@db/shop".into());
+    feed(&stacks, vec![seen]);
+    let told = serde_json::to_string(&stacks.snapshot()).unwrap();
+    assert!(told.contains("postgres://me:***@db/shop") && !told.contains("hunter2"), "{told}");
+    // The probes themselves need it.
+    let probed = stacks.replicas_with_probes();
+    assert!(probed[0].labels["zv.probe.postgres"].contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_probe_goes_to_the_network_that_its_replica_has() {
+    let stacks = stacks_in(None);
+    let labelled = |service: &str, network: Network| {
+        let mut seen = replica(service, 1);
+        seen.labels.insert("zv.probe.tcp".into(), "80".into());
+        Seen { network, ..seen }
+    };
+    let mut lender = replica("lender", 1);
+    lender.addresses = vec!["10.0.0.9".parse().unwrap()];
+    let lender_id = lender.id.clone();
+    let others = [
+        labelled("beside", Network::Of(lender_id)),
+        labelled("host", Network::Host),
+        labelled("lost", Network::Of(ReplicaId::new("gone"))),
+        labelled("none", Network::Nothing),
+    ];
+    feed(&stacks, others.into_iter().chain([lender]).collect());
+    let mut places: Vec<_> = stacks
+        .replicas_with_probes()
+        .into_iter()
+        .map(|found| (found.owner.name, found.addresses.len(), found.shares_host))
+        .collect();
+    places.sort();
+    let expected = [("beside", 1, false), ("host", 0, true), ("lost", 0, false), ("none", 0, false)];
+    assert_eq!(places, expected.map(|(name, addresses, host)| (format!("shop-{name}-1"), addresses, host)));
 }

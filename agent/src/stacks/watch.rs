@@ -128,11 +128,12 @@ impl Stacks {
             return changes;
         }
         let latest = self.inner.collected.latest();
+        let teller = convert::Teller { latest: &latest, shows_logins: self.inner.shows_logins };
         for change in &changes {
             match change {
                 Change::Service(key) => {
                     if let Some(view) = state.model.service(key) {
-                        let service = convert::service(&view, &latest);
+                        let service = convert::service(&view, teller);
                         self.publish(state, What::Service { service });
                     }
                 }

@@ -44,7 +44,7 @@ pub(super) async fn run(
         Ok(Err(failure)) => unknown(plan, &fragment(&failure)),
         Err(_) => unknown(plan, SILENCE),
     };
-    findings.extend(asked.mistakes);
+    findings.extend(asked.told);
     findings.extend(probed);
     // What belongs to one service comes in the order of the names, whoever answered first.
     findings.sort_by(|(one, a), (other, b)| {
@@ -74,7 +74,8 @@ fn unknown(plan: &Plan, reason: &str) -> Vec<(usize, Finding)> {
 #[derive(Debug, Default)]
 struct Asked {
     targets: Vec<(usize, Target)>,
-    mistakes: Vec<(usize, Finding)>,
+    /// What is said without asking.
+    told: Vec<(usize, Finding)>,
 }
 
 fn asked_by_labels(plan: &Plan, args: &HealthCheckArgs, snapshot: &Snapshot) -> Asked {
@@ -84,9 +85,7 @@ fn asked_by_labels(plan: &Plan, args: &HealthCheckArgs, snapshot: &Snapshot) -> 
         let name = label.name;
         match label.target {
             Ok(target) => asked.targets.push((first + place, Target { name, ..fitted(target, args) })),
-            Err(mistake) => {
-                asked.mistakes.push((first + place, Finding::seen(name, Verdict::Unknown, mistake)));
-            }
+            Err((verdict, reason)) => asked.told.push((first + place, Finding::seen(name, verdict, reason))),
         }
     }
     asked

@@ -43,7 +43,8 @@ pub(super) struct Project {
 pub(super) struct Labelled {
     /// Stays the same when the container is made anew.
     pub(super) name: String,
-    pub(super) target: Result<Target, String>,
+    /// Or what is to be said without asking.
+    pub(super) target: Result<Target, (Verdict, String)>,
 }
 
 impl Project {
@@ -117,7 +118,7 @@ impl Project {
         let asked = self.services().flat_map(|(place, name)| {
             let replicas = self.seen(snapshot, name).map(|service| service.replicas.as_slice());
             let up = replicas.unwrap_or_default().iter().filter(|replica| is_up(replica));
-            up.flat_map(of_labels).map(move |labelled| (place, labelled))
+            up.flat_map(|replica| of_labels(replica, snapshot)).map(move |labelled| (place, labelled))
         });
         asked.collect()
     }
@@ -171,20 +172,59 @@ fn runs(service: &Service) -> bool {
     service.replicas.iter().any(is_up)
 }
 
-fn of_labels(replica: &Replica) -> Vec<Labelled> {
-    let place = labels::Place { name: &replica.name, addresses: &replica.addresses, ports: &replica.ports };
+fn of_labels(replica: &Replica, snapshot: &Snapshot) -> Vec<Labelled> {
+    // Whoever has another's network is reached where that one is.
+    let lender = replica.network.as_deref().and_then(|network| network.strip_prefix("container:"));
+    let mut replicas = names::services(snapshot).flat_map(|service| &service.replicas);
+    let place = lender.and_then(|id| replicas.find(|other| other.id == id)).unwrap_or(replica);
+    let place = labels::Place {
+        name: &replica.name,
+        addresses: &place.addresses,
+        ports: &place.ports,
+        shares_host: place.network.as_deref() == Some("host"),
+        is_near: true,
+    };
     match labels::targets(&replica.labels, &place) {
         Ok(found) => found
             .into_iter()
             .map(|probe| Labelled {
                 name: format!("{} {}{}", replica.name, labels::PREFIX, probe.kind),
-                target: Ok(probe.target),
+                target: if is_masked(replica, probe.kind) {
+                    Err(told_by_agent(replica, probe.kind, snapshot))
+                } else {
+                    Ok(probe.target)
+                },
             })
             .collect(),
         Err(error) => vec![Labelled {
             name: format!("{} {}*", replica.name, labels::PREFIX),
-            target: Err(error.to_string()),
+            target: Err((Verdict::Unknown, error.to_string())),
         }],
+    }
+}
+
+/// Says whether an agent told the label without the login in it.
+fn is_masked(replica: &Replica, kind: &str) -> bool {
+    let value = replica.labels.get(&format!("{}{kind}", labels::PREFIX));
+    value.is_some_and(|value| zv_stack::labels::is_masked(value))
+}
+
+/// Returns what the agent found: it knows the login that it does not tell.
+fn told_by_agent(replica: &Replica, kind: &str, snapshot: &Snapshot) -> (Verdict, String) {
+    let name = format!("{} {kind}", replica.name);
+    let mut probes = snapshot.probes.iter();
+    let probe = probes.find(|probe| probe.replica.as_ref() == Some(&replica.id) && probe.name == name);
+    let verdicts = [Verdict::Up, Verdict::Degraded, Verdict::Down];
+    match probe {
+        Some(probe) => {
+            let verdict = verdicts.into_iter().find(|verdict| verdict.to_string() == probe.verdict);
+            (verdict.unwrap_or(Verdict::Unknown), probe.reason.clone())
+        }
+        None => {
+            let reason =
+                "the agent does not tell the login of this label; name the target itself, with its login";
+            (Verdict::Unknown, reason.to_owned())
+        }
     }
 }
 
@@ -305,5 +345,38 @@ mod tests {
         assert_eq!(names, ["shop-db-1 zv.probe.http", "shop-orders-1 zv.probe.*"]);
         assert_eq!(found[0].1.target.as_ref().unwrap().name, "http://10.0.0.7:8080/health");
         assert!(found[1].1.target.is_err());
+    }
+
+    #[test]
+    fn where_a_login_is_not_told_the_agent_is_believed() {
+        let mut snapshot = samples::shop();
+        let shop = snapshot.stacks.iter_mut().find(|stack| stack.name == "shop").unwrap();
+        let db = shop.services.iter_mut().find(|service| service.name == "db").unwrap();
+        let replica = &mut db.replicas[0];
+        replica.labels.insert("zv.probe.postgres".into(), "postgres://me:***@db/shop".into());
+        let (id, name) = (replica.id.clone(), format!("{} postgres", replica.name));
+        let told = |snapshot: &Snapshot| {
+            let mut found = project("services: {db: {}}", &[]).labels(snapshot);
+            found.remove(0).1.target.unwrap_err()
+        };
+        let (verdict, reason) = told(&snapshot);
+        assert!(verdict == Verdict::Unknown && reason.contains("with its login"), "{reason}");
+        snapshot.probes = vec![zv_api::Probe {
+            id: "p".into(),
+            name,
+            kind: "postgres".into(),
+            target: "postgres://db/shop".into(),
+            stack: Some("shop".into()),
+            service: Some("db".into()),
+            replica: Some(id),
+            verdict: "down".into(),
+            since: None,
+            reason: "refused".into(),
+            interval_seconds: 30.0,
+            confirm: "2 of 3".into(),
+            results: BTreeMap::new(),
+            history: Vec::new(),
+        }];
+        assert_eq!(told(&snapshot), (Verdict::Down, "refused".to_owned()));
     }
 }

@@ -245,6 +245,7 @@ fn replica(name: &str) -> Replica {
         version: None,
         ports: Vec::new(),
         addresses: Vec::new(),
+        network: None,
         pid: None,
         created_at: None,
         started_at: None,

@@ -91,6 +91,9 @@ pub struct Replica {
     /// Its own, one for each network; none where it shares the host's.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
+    /// `host`, `none` or `container:ID` where it has no network of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     pub pid: Option<u32>,
     pub created_at: Option<DateTime<Utc>>,
     pub started_at: Option<DateTime<Utc>>,

@@ -37,6 +37,10 @@ pub struct Place<'a> {
     pub addresses: &'a [IpAddr],
     /// `HOST:PORT->PORT/PROTO` as published, or `HOST:PORT` where it listens.
     pub ports: &'a [String],
+    /// It has the network of its host, and no other.
+    pub shares_host: bool,
+    /// The loopback of whoever asks is that of the replica's host.
+    pub is_near: bool,
 }
 
 /// A probe that a label asks for.
@@ -85,10 +89,12 @@ pub fn targets(labels: &BTreeMap<String, String>, place: &Place<'_>) -> Result<V
     let mut found = Vec::new();
     for (kind, usual_port) in KINDS {
         let Some(value) = asked.get(kind) else { continue };
-        let made = target(kind, usual_port, value, place).and_then(|target| settings.apply(target));
+        // The value may hold a login: nothing that repeats it is said.
+        let made = target(kind, usual_port, value, place).map_err(|error| error.discreet().to_owned());
+        let made = made.and_then(|target| settings.apply(target).map_err(|error| error.to_string()));
         match made {
             Ok(target) => found.push(Labelled { kind, target, pace: settings.pace }),
-            Err(error) => mistakes.push(format!("`{PREFIX}{kind}`: {error}")),
+            Err(mistake) => mistakes.push(format!("`{PREFIX}{kind}`: {mistake}")),
         }
     }
     if found.is_empty() && mistakes.is_empty() && !asked.is_empty() {
@@ -195,18 +201,17 @@ fn target(
             )
             || matches!((kind, scheme), ("http", "https") | ("https", "http"));
         if !same {
-            let scheme = quote(scheme.as_bytes());
-            return Err(TargetError::new(format!("`{scheme}://` is another kind; write `{kind}://…`")));
+            return Err(TargetError::new(format!("it is the address of another kind; write `{kind}://…`")));
         }
         return Target::parse(value);
     }
     let (asked, rest) = Asked::read(kind, value)?;
     let at = match asked {
         Asked::Host(host) => return parsed(kind, &host, rest),
-        Asked::Port(port) => place.own(port),
+        Asked::Port(port) => place.own(kind, port)?,
         Asked::Usual => match (usual_port, place.first()) {
-            (Some(port), _) => place.own(port),
-            (None, Some(at)) => at,
+            (Some(port), _) => place.own(kind, port)?,
+            (None, Some(port)) => place.own(kind, port)?,
             (None, None) => {
                 let name = quote(place.name.as_bytes());
                 return Err(TargetError::new(format!(
@@ -248,10 +253,8 @@ enum Asked {
 impl Asked {
     /// Reads what stands before the path; returns the path, too.
     fn read<'a>(kind: &str, value: &'a str) -> Result<(Self, &'a str), TargetError> {
-        let unclear = || {
-            let value = quote(value.as_bytes());
-            TargetError::new(format!("`{value}` is not understood; write it like `{}`", form(kind)))
-        };
+        // What was meant may be a login: it is not repeated.
+        let unclear = || TargetError::new(format!("it is not understood; write it like `{}`", form(kind)));
         if matches!(kind, "redis" | "postgres" | "mysql") && matches!(value, "on" | "true") {
             return Ok((Self::Usual, ""));
         }
@@ -277,19 +280,28 @@ impl Asked {
 
 impl Place<'_> {
     /// Returns where a port of the replica's own is reached: at its own address, else where it is published, else at the
-    /// host that it shares.
-    fn own(&self, port: u16) -> SocketAddr {
+    /// host that it shares. Anything else at the loopback would be somebody else's.
+    fn own(&self, kind: &str, port: u16) -> Result<SocketAddr, TargetError> {
         if let Some(address) = self.addresses.first() {
-            return (*address, port).into();
+            return Ok((*address, port).into());
         }
         let published = self.ports.iter().filter_map(|text| Port::read(text));
         let mut published = published.filter(|found| found.own == port);
-        published.next().map_or_else(|| (Ipv4Addr::LOCALHOST, port).into(), |found| found.outside)
+        let outside = published.next().map(|found| found.outside);
+        let shared = || self.shares_host.then(|| (Ipv4Addr::LOCALHOST, port).into());
+        let at = outside.or_else(shared).filter(|at: &SocketAddr| self.is_near || !at.ip().is_loopback());
+        at.ok_or_else(|| {
+            let name = quote(self.name.as_bytes());
+            TargetError::new(format!(
+                "`{name}` has no address at which this port could be asked from here; write a whole URL: \
+                 `{kind}://HOST:{port}`"
+            ))
+        })
     }
 
-    /// Returns where the replica's first port is reached.
-    fn first(&self) -> Option<SocketAddr> {
-        self.ports.iter().find_map(|text| Port::read(text)).map(|port| self.own(port.own))
+    /// Returns the replica's first port.
+    fn first(&self) -> Option<u16> {
+        self.ports.iter().find_map(|text| Port::read(text)).map(|port| port.own)
     }
 }
 

@@ -35,7 +35,7 @@ pub use prober::{Prober, run_all};
 pub use schedule::{Pace, Schedule};
 pub use secret::Secret;
 pub use target::{
-    BodyRule, Check, Credentials, Dns, Encryption, Endpoint, Exec, Http, HttpExpect, Mysql, Postgres,
+    BodyRule, Check, Credentials, Dns, Encryption, Endpoint, Exec, Http, HttpExpect, Lend, Mysql, Postgres,
     RecordKind, Redis, StatusSet, Target, TargetError, Tcp, Tls,
 };
 pub use tls::Trust;

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::elsewhere::Lend;
 pub use self::http::{BodyRule, Http, HttpExpect, StatusSet};
 pub use crate::connect::Endpoint;
 pub use crate::dns::message::Kind as RecordKind;
@@ -18,6 +19,8 @@ use crate::tls::Trust;
 
 /// How long a probe may take where nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// What is shorter is not masked.
+const LEAST_SECRET: usize = 4;
 /// A certificate that ends within so many days is worth a word.
 const CERTIFICATE_DAYS: u32 = 14;
 
@@ -87,9 +90,13 @@ impl Target {
     /// Returns text without the secrets of this target, which a server may repeat.
     pub(crate) fn masked<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
         let mut text = text;
-        for secret in self.secrets() {
-            // A shorter one is found in any text.
-            if secret.len() >= 4 && text.contains(secret) {
+        let mut secrets = self.secrets();
+        // A shorter one is found in any text.
+        secrets.retain(|secret| secret.len() >= LEAST_SECRET);
+        // One may be a part of another: what is left of the longer would tell of it.
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets {
+            if text.contains(secret) {
                 text = text.replace(secret, "***").into();
             }
         }
@@ -102,9 +109,17 @@ impl Target {
             Check::Redis(redis) => redis.credentials.secret(),
             Check::Postgres(postgres) => postgres.credentials.secret(),
             Check::Mysql(mysql) => mysql.credentials.secret(),
-            Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) | Check::Exec(_) => Vec::new(),
+            Check::Tcp(tcp) => sent(&tcp.send),
+            Check::Exec(exec) => exec.arguments.iter().map(String::as_str).collect(),
+            Check::Tls(_) | Check::Dns(_) => Vec::new(),
         }
     }
+}
+
+/// Returns what was sent as whoever got it may repeat it: the whole, and each line.
+fn sent(bytes: &[u8]) -> Vec<&str> {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    std::iter::once(text).chain(text.lines()).map(str::trim).collect()
 }
 
 /// The kinds of probe. Those to come (icmp, grpc, smtp) are one variant here and one module beside [`crate::tcp`].
@@ -247,5 +262,30 @@ impl fmt::Debug for Exec {
             .field("program", &self.program)
             .field("arguments", &self.arguments.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_sent_is_masked_where_it_comes_back() {
+        let masked = |target: &Target, text: &str| target.masked(text.to_owned().into()).into_owned();
+        let mut web = Target::parse("http://a/?token=hunter1").unwrap();
+        let Check::Http(http) = &mut web.check else { panic!() };
+        let with = (**http).clone().with_header("x-any", "hunter2").unwrap();
+        let with = with.with_header("authorization", "Bearer hunter3").unwrap();
+        **http = with.with_header("cookie", "sid=hunter4; other=hunter45; a=b").unwrap();
+        http.body = "{\"me\": \"hunter6\"}".into();
+        let echo = "hunter1 hunter2 Bearer hunter3 hunter3 hunter4 hunter45 {\"me\": \"hunter6\"} b";
+        assert_eq!(masked(&web, echo), "*** *** *** *** *** *** *** b");
+
+        let tcp = Target::parse("tcp://a:1?send=AUTH%20hunter2%0d%0aPING%0d%0a").unwrap();
+        assert_eq!(masked(&tcp, "unknown `AUTH hunter2`"), "unknown `***`");
+
+        let arguments = ["-p", "hunter2"].map(str::to_owned).to_vec();
+        let exec = Target::new("x", Check::Exec(Exec { program: "/bin/x".into(), arguments }));
+        assert_eq!(masked(&exec, "/bin/x -p hunter2"), "/bin/x -p ***");
     }
 }

@@ -86,6 +86,10 @@ impl DockerRuntime {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    pub(crate) fn is_on_this_host(&self) -> bool {
+        self.inner.endpoint.is_on_this_host()
+    }
+
     pub(crate) fn watch(&self) -> BoxStream<'static, Input> {
         watch::watch(Arc::clone(&self.inner))
     }

@@ -10,6 +10,7 @@ pub mod docker;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod input;
+pub mod labels;
 pub mod local;
 pub mod logs;
 pub mod model;

@@ -138,6 +138,18 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
+/// Whose network a replica has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Network {
+    /// Its own, or several of its own.
+    #[default]
+    Own,
+    Host,
+    Nothing,
+    /// That of another replica.
+    Of(ReplicaId),
+}
+
 /// One replica as a runtime reports it. [`Seen::details`] is absent where only the list was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -166,6 +178,7 @@ pub struct Seen {
     pub ports: Vec<String>,
     /// Where it can be reached from this host, one for each network; the loopback for a process.
     pub addresses: Vec<IpAddr>,
+    pub network: Network,
     pub details: Option<Details>,
 }
 

@@ -63,6 +63,14 @@ impl Runtime {
         matches!(self, Runtime::Local(_))
     }
 
+    /// Says whether the loopback of this host is also the one at which it publishes ports.
+    pub fn is_on_this_host(&self) -> bool {
+        match self {
+            Runtime::Docker(docker) => docker.is_on_this_host(),
+            Runtime::Local(_) => true,
+        }
+    }
+
     /// Takes note of what people wished before, ahead of [`Runtime::watch`]: a local stack begins as they left it.
     /// Containers are as they are.
     pub fn remember(&self, memory: &Memory) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zv_probe::{Check, Encryption};
+
 use super::file::ProbeFile;
 use super::{LEAST_INTERVAL, LONGEST};
 use crate::config::reading::Reading;
@@ -96,6 +98,26 @@ fn keys_are_of_the_kind(file: &ProbeFile, key: &str, kind: &str, reading: &mut R
     {
         let text = format!("`{key}.password_file` needs a user in the address: `http://USER@HOST/`");
         reading.mistake(&format!("{key}.password_file"), text);
+    }
+}
+
+/// Reports what is said of certificates where none is ever shown.
+pub(super) fn tls_is_spoken(check: &Check, key: &str, reading: &mut Reading<'_>) {
+    let instead = match check {
+        Check::Http(http) if !http.is_encrypted() => "write `https://…`",
+        Check::Redis(redis) if !redis.tls => "write `rediss://…`",
+        Check::Postgres(postgres) if postgres.encryption == Encryption::Never => {
+            "leave out `sslmode=disable`"
+        }
+        Check::Mysql(mysql) if mysql.encryption == Encryption::Never => "leave out `ssl-mode=DISABLED`",
+        _ => return,
+    };
+    for name in ["ca_file", "insecure_skip_verify", "expect.certificate_days"] {
+        let full = format!("{key}.{name}");
+        if reading.is_given(&full) {
+            let text = format!("`{full}` is of TLS, which `{key}` does not speak; {instead}");
+            reading.mistake(&full, text);
+        }
     }
 }
 

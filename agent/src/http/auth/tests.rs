@@ -26,7 +26,7 @@ fn request(method: Method, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn status(rights: &Rights, origin: Origin, request: &Parts) -> u16 {
-    rights.admit(origin, request).map_or_else(|denial| denial.status.as_u16(), |()| 200)
+    rights.admit(origin, request).map_or_else(|denial| denial.status.as_u16(), |_| 200)
 }
 
 #[test]
@@ -116,6 +116,52 @@ fn a_request_without_one_host_is_for_the_unix_socket_only() {
         assert_eq!(status(&rights, network(), &request), 400);
         assert_eq!(status(&rights, Origin::Unix, &request), 200);
     }
+}
+
+#[test]
+fn a_page_of_another_site_reads_nothing_without_the_token() {
+    let bearer = format!("Bearer {TOKEN}");
+    for (headers, expected) in [
+        (&[("sec-fetch-site", "none")][..], 200),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:9780")], 200),
+        (&[("origin", "https://zv.example")], 200),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], 403),
+        (&[("origin", "http://evil.example")], 403),
+        (&[("origin", "http://localhost:3000")], 403),
+        (&[("origin", "http://evil.example/localhost:9780")], 403),
+        (&[("origin", "null")], 403),
+    ] {
+        let mut headers = headers.to_vec();
+        headers.push(("host", "localhost:9780"));
+        for origin in [loopback(), Origin::Unix] {
+            let got = status(&rights(ReadRight::Open), origin, &request(Method::GET, &headers));
+            assert_eq!(got, expected, "{origin:?} {headers:?}");
+        }
+        let got = status(&rights(ReadRight::Open), Origin::InProcess, &request(Method::GET, &headers));
+        assert_eq!(got, 200, "{headers:?}");
+        headers.push(("authorization", &bearer));
+        for origin in [loopback(), network()] {
+            let got = status(&rights(ReadRight::Open), origin, &request(Method::GET, &headers));
+            assert_eq!(got, 200, "{headers:?}");
+        }
+    }
+}
+
+#[test]
+fn only_a_token_or_this_process_is_trusted() {
+    let (bearer, wrong) = (format!("Bearer {TOKEN}"), "Bearer 0123456789abcdee");
+    let standing = |origin, headers: &[(&str, &str)]| {
+        let headers = [&[("host", "localhost")], headers].concat();
+        rights(ReadRight::Open).admit(origin, &request(Method::GET, &headers)).unwrap()
+    };
+    for origin in [loopback(), Origin::Unix] {
+        assert_eq!(standing(origin, &[]), Standing::Guest);
+        assert_eq!(standing(origin, &[("authorization", wrong)]), Standing::Guest);
+        assert_eq!(standing(origin, &[("authorization", &bearer)]), Standing::Trusted);
+    }
+    assert_eq!(standing(Origin::InProcess, &[]), Standing::Trusted);
 }
 
 #[test]

@@ -47,8 +47,11 @@ const SAME: [&str; 10] = [
     "probe_ssl_earliest_cert_expiry",
 ];
 
+/// The header by which the agent's token is shown.
+const TOKEN: &str = "authorization: Bearer a-token-of-the-agent\r\n";
+
 async fn agent() -> (Place, Agent) {
-    let place = Place::new();
+    let place = Place::new().variable("ZV_TOKEN", "a-token-of-the-agent");
     place.configure(OURS);
     let agent = place.start().await;
     (place, agent)
@@ -229,7 +232,35 @@ async fn a_module_lends_its_secrets_to_nobody_else() {
     let (_place, agent) = agent().await;
     let echo = Server::start(|request| answer(500, &request.replace("\r\n", " "))).await;
     let path = format!("/probe?module=secret&target=http://{}/&debug=true", echo.address);
-    let (_, body) = get(agent.address, &path, "").await;
+    let (_, guest) = get(agent.address, &path, "").await;
+    assert!(guest.contains("answers 500") && !guest.contains("GET /"), "{guest}");
+    let (_, body) = get(agent.address, &path, TOKEN).await;
     assert!(body.contains("GET / HTTP/1.1") && body.contains("Metrics that would have been"), "{body}");
     assert!(!body.to_lowercase().contains("authorization") && !body.contains("hunter2"), "{body}");
+}
+
+#[tokio::test]
+async fn only_with_the_token_is_anything_said_to_a_server() {
+    let (_place, agent) = agent().await;
+    let silence = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silence.local_addr().unwrap();
+    let header = "x-prometheus-scrape-timeout-seconds: 1\r\n";
+    for query in [
+        format!("module=tcp_connect&target=tcp://{at}?send=FLUSHALL%250d%250a"),
+        format!("module=tcp_connect&target={at}?send=x"),
+        format!("module=redis&target=:x@{at}"),
+        format!("module=redis&target=redis://me:x@{at}"),
+        format!("module=postgres&target=me@{at}"),
+        format!("module=mysql&target=mysql://me:x@{at}/shop"),
+    ] {
+        let path = format!("/probe?{query}");
+        let (status, body) = get(agent.address, &path, header).await;
+        assert!(status == 403 && body.contains("token"), "{query}: {status} {body}");
+        assert_eq!(get(agent.address, &path, &format!("{header}{TOKEN}")).await.0, 200, "{query}");
+    }
+    let path = format!("/probe?module=tcp_connect&target={at}");
+    assert_eq!(get(agent.address, &path, header).await.0, 200);
+    let page = "sec-fetch-site: cross-site\r\n";
+    assert_eq!(get(agent.address, &path, page).await.0, 403);
+    assert_eq!(get(agent.address, "/-/healthy", page).await.0, 200);
 }

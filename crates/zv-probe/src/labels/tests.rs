@@ -8,8 +8,9 @@ fn asked(labels: &[(&str, &str)], addresses: &[&str], ports: &[&str]) -> Result<
         labels.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())).collect();
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let ports: Vec<String> = ports.iter().map(|port| (*port).to_owned()).collect();
-    targets(&labels, &Place { name: "web-1", addresses: &addresses, ports: &ports })
-        .map_err(|error| error.to_string())
+    let place =
+        Place { name: "web-1", addresses: &addresses, ports: &ports, shares_host: false, is_near: true };
+    targets(&labels, &place).map_err(|error| error.to_string())
 }
 
 fn one(kind: &str, value: &str) -> Result<String, String> {
@@ -51,10 +52,29 @@ fn without_an_address_of_its_own_it_is_asked_where_it_is_published() {
         |value: &str, ports: &[&str]| asked(&[("http", value)], &[], ports).unwrap()[0].target.name.clone();
     assert_eq!(at("/", &["0.0.0.0:8081->80/tcp"]), "http://127.0.0.1:8081/");
     assert_eq!(at("80/x", &["[::]:8081->80/tcp"]), "http://[::1]:8081/x");
-    assert_eq!(at("9000/x", &["0.0.0.0:8081->80/tcp"]), "http://127.0.0.1:9000/x");
     // A process: it listens where it says.
     let process = asked(&[("http", "/health")], &["127.0.0.1"], &["127.0.0.1:40001"]).unwrap();
     assert_eq!(process[0].target.name, "http://127.0.0.1:40001/health");
+}
+
+#[test]
+fn nobody_elses_port_is_asked_instead() {
+    let labels = [("zv.probe.tcp".to_owned(), "9000".to_owned())].into();
+    let published = ["0.0.0.0:8081->9000/tcp".to_owned()];
+    let at = |ports: &[String], shares_host, is_near| {
+        let place = Place { name: "web-1", addresses: &[], ports, shares_host, is_near };
+        targets(&labels, &place).map(|found| found[0].target.name.clone()).map_err(|error| error.to_string())
+    };
+    assert_eq!(at(&[], true, true).as_deref(), Ok("tcp://127.0.0.1:9000"));
+    assert_eq!(at(&published, false, true).as_deref(), Ok("tcp://127.0.0.1:8081"));
+    let outside = ["192.0.2.1:8081->9000/tcp".to_owned()];
+    assert_eq!(at(&outside, false, false).as_deref(), Ok("tcp://192.0.2.1:8081"));
+    for (ports, shares_host, is_near) in
+        [(&[][..], false, true), (&[], true, false), (&published, false, false)]
+    {
+        let error = at(ports, shares_host, is_near).unwrap_err();
+        assert!(error.contains("write a whole URL: `tcp://HOST:9000`"), "{error}");
+    }
 }
 
 #[test]
@@ -98,9 +118,9 @@ fn settings_hold_for_each_probe_of_the_replica() {
 fn a_mistake_says_what_to_write() {
     for (labels, told) in [
         (&[("http", "/health")][..], "publishes no port; say which one: `:8080/health`"),
-        (&[("http", "health")], "`health` is not understood; write it like `:8080/health`"),
+        (&[("http", "health")], "`zv.probe.http`: it is not understood; write it like `:8080/health`"),
         (&[("http", "99999/")], "not understood"),
-        (&[("http", "tcp://a:1")], "`tcp://` is another kind; write `http://…`"),
+        (&[("http", "tcp://a:1")], "the address of another kind; write `http://…`"),
         (&[("tcp", "25/x")], "nothing to say after the port"),
         (&[("htpp", "80/")], "`zv.probe.htpp` is no label of a probe; known after `zv.probe.`: http"),
         (&[("exec", "rm -rf /")], "a label does not run programs"),
@@ -112,11 +132,15 @@ fn a_mistake_says_what_to_write() {
         (&[("http", "80"), ("status", "20")], "no set of status codes"),
         (&[("http", " ")], "`zv.probe.http` is empty"),
     ] {
-        let error = asked(labels, &[], &[]).unwrap_err();
+        let error = asked(labels, &["10.0.0.2"], &[]).unwrap_err();
         assert!(error.contains(told), "{labels:?}: {error}");
     }
     let several = asked(&[("htpp", "80/"), ("tcp", "x")], &[], &[]).unwrap_err();
     assert!(several.contains("htpp") && several.contains("zv.probe.tcp"), "{several}");
-    let secret = asked(&[("postgres", "postgres://me:hunter2@db:0/x")], &[], &[]).unwrap_err();
-    assert!(!secret.contains("hunter2"), "{secret}");
+    for login in
+        ["postgres://me:hunter2@db:0/x", "me:hunter2@db/shop", "hunter2@db", "hunter2://db", "hunter2"]
+    {
+        let secret = asked(&[("postgres", login)], &["10.0.0.2"], &[]).unwrap_err();
+        assert!(secret.contains("zv.probe.postgres") && !secret.contains("hunter2"), "{secret}");
+    }
 }

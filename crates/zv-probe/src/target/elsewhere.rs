@@ -2,11 +2,20 @@
 
 use super::{Check, Credentials, Target, TargetError};
 
+/// To whom what may be secret is lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lend {
+    /// To the very address it was meant for: with the path, the parameters, the database.
+    ToTheSame,
+    /// To every address of the same host and port: whoever asks may know the secret.
+    ToTheHost,
+}
+
 impl Target {
     /// Returns a target of the same kind and with the same expectations at another address, which is written as for
     /// [`Target::parse`], with or without the scheme. Whatever may be secret goes nowhere but where it was meant to go:
-    /// logins, headers and what is sent stay behind unless host and port are the same.
-    pub fn elsewhere(&self, text: &str) -> Result<Self, TargetError> {
+    /// logins, headers and what is sent stay behind unless `lend` lets them go there.
+    pub fn elsewhere(&self, text: &str, lend: Lend) -> Result<Self, TargetError> {
         if matches!(self.check, Check::Exec(_)) {
             return Err(TargetError::new("a program has no address to be asked at"));
         }
@@ -22,7 +31,7 @@ impl Target {
                 "this asks targets of the kind {kind}; write `{kind}://HOST`"
             )));
         }
-        self.lend(&mut there.check);
+        self.lend(&mut there.check, lend);
         Ok(Self {
             timeout: self.timeout,
             within: self.within,
@@ -33,12 +42,13 @@ impl Target {
     }
 
     /// Gives another check of the same kind what this one has and that one lacks.
-    fn lend(&self, there: &mut Check) {
+    fn lend(&self, there: &mut Check, lend: Lend) {
+        let is_wide = lend == Lend::ToTheHost;
         match (&self.check, there) {
             (Check::Http(here), Check::Http(there)) => {
                 let url = std::mem::replace(&mut there.url, here.url.clone());
                 let login = std::mem::take(&mut there.headers);
-                let is_same_place = url.origin() == here.url.origin();
+                let is_same_place = url == here.url || (is_wide && url.origin() == here.url.origin());
                 **there = (**here).clone();
                 there.url = url;
                 if !is_same_place {
@@ -62,15 +72,21 @@ impl Target {
             }
             (Check::Redis(here), Check::Redis(there)) => {
                 there.tls |= here.tls;
-                lend_login(here.endpoint == there.endpoint, &here.credentials, &mut there.credentials);
+                let is_same_place =
+                    here.endpoint == there.endpoint && (is_wide || here.database == there.database);
+                lend_login(is_same_place, &here.credentials, &mut there.credentials);
             }
             (Check::Postgres(here), Check::Postgres(there)) => {
                 there.encryption = here.encryption;
-                lend_login(here.endpoint == there.endpoint, &here.credentials, &mut there.credentials);
+                let is_same_place =
+                    here.endpoint == there.endpoint && (is_wide || here.database == there.database);
+                lend_login(is_same_place, &here.credentials, &mut there.credentials);
             }
             (Check::Mysql(here), Check::Mysql(there)) => {
                 there.encryption = here.encryption;
-                lend_login(here.endpoint == there.endpoint, &here.credentials, &mut there.credentials);
+                let is_same_place =
+                    here.endpoint == there.endpoint && (is_wide || here.database == there.database);
+                lend_login(is_same_place, &here.credentials, &mut there.credentials);
             }
             _ => {}
         }
@@ -102,33 +118,49 @@ mod tests {
             let Check::Http(http) = &target.check else { panic!() };
             (**http).clone()
         };
-        let same = web(&here.elsewhere("shop/other").unwrap());
-        assert_eq!((same.url.as_str(), same.redirects), ("http://shop/other", 0));
-        assert_eq!((same.headers.len(), same.body.len()), (1, 6));
-        for other in ["evil/", "http://shop:81/", "https://shop/"] {
-            let other = web(&here.elsewhere(other).unwrap());
-            assert_eq!((other.redirects, other.headers.len(), other.body.len()), (0, 0, 0));
+        let there = |text: &str, lend| {
+            let found = web(&here.elsewhere(text, lend).unwrap());
+            assert_eq!(found.redirects, 0);
+            (found.url.to_string(), found.headers.len(), found.body.len())
+        };
+        let (same, wide) = (Lend::ToTheSame, Lend::ToTheHost);
+        assert_eq!(there("shop/health", same), ("http://shop/health".into(), 1, 6));
+        for other in ["shop/other", "shop/health?echo=1", "shop/"] {
+            assert_eq!(there(other, same), (format!("http://{other}"), 0, 0));
+            assert_eq!(there(other, wide), (format!("http://{other}"), 1, 6));
         }
-        let own = web(&here.elsewhere("http://you:there@evil/").unwrap());
+        for other in ["http://evil/", "http://shop:81/", "https://shop/"] {
+            assert_eq!(there(other, same), (other.to_owned(), 0, 0));
+            assert_eq!(there(other, wide), (other.to_owned(), 0, 0));
+        }
+        let own = web(&here.elsewhere("http://you:there@evil/", wide).unwrap());
         assert_eq!(own.headers.len(), 1);
-        assert_ne!(own.headers, same.headers);
+        assert_ne!(own.headers, web(&here).headers);
 
         let db = parsed("postgres://me:hunter2@db/shop?sslmode=verify-full");
-        let login = |text: &str| {
-            let Check::Postgres(db) = db.elsewhere(text).unwrap().check else { panic!() };
+        let login = |text: &str, lend| {
+            let Check::Postgres(db) = db.elsewhere(text, lend).unwrap().check else { panic!() };
             db.credentials.password.map(|password| password.expose().to_owned())
         };
-        assert_eq!(login("db:5432/other").as_deref(), Some("hunter2"));
-        assert_eq!(login("evil/shop"), None);
+        assert_eq!(login("db:5432/shop", same).as_deref(), Some("hunter2"));
+        assert_eq!(login("db:5432/other", same), None);
+        assert_eq!(login("db:5432/other", wide).as_deref(), Some("hunter2"));
+        assert_eq!(login("evil/shop", wide), None);
     }
 
     #[test]
     fn another_kind_is_refused() {
         assert!(
-            parsed("http://a/").elsewhere("tcp://a:1").unwrap_err().to_string().contains("the kind http")
+            parsed("http://a/")
+                .elsewhere("tcp://a:1", Lend::ToTheSame)
+                .unwrap_err()
+                .to_string()
+                .contains("the kind http")
         );
         let names = parsed("dns://a/shop.example?type=AAAA");
-        let Check::Dns(there) = names.elsewhere("10.0.0.1:5353").unwrap().check else { panic!() };
+        let Check::Dns(there) = names.elsewhere("10.0.0.1:5353", Lend::ToTheSame).unwrap().check else {
+            panic!()
+        };
         assert_eq!((there.name.as_str(), there.kind.name()), ("shop.example", "AAAA"));
     }
 }

@@ -74,16 +74,25 @@ impl Http {
 }
 
 impl Http {
+    /// Says whether it begins with TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Returns what a server may repeat and nobody may read.
     pub(super) fn secrets(&self) -> Vec<&str> {
         let mut secrets = Vec::new();
         for (name, value) in &self.headers {
-            if is_secret(name.as_str()) || *name == hyper::header::COOKIE {
-                let value = value.to_str().unwrap_or_default();
-                // `Basic …`, `Bearer …`: the scheme is no secret, what follows is.
-                secrets.extend(value.rsplit(' ').next());
+            let value = value.to_str().unwrap_or_default();
+            secrets.push(value);
+            // `Basic …`, `Bearer …`: what follows the scheme may come back without it.
+            secrets.extend(value.rsplit(' ').next());
+            if *name == hyper::header::COOKIE {
+                let cookies = value.split(';').filter_map(|cookie| cookie.split_once('='));
+                secrets.extend(cookies.map(|(_, value)| value.trim()));
             }
         }
+        secrets.extend(super::sent(&self.body));
         let pairs = self.url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         secrets.extend(pairs.filter(|(name, _)| is_secret(name)).map(|(_, value)| value));
         secrets

@@ -26,6 +26,16 @@ pub(super) enum Endpoint {
     },
 }
 
+impl Endpoint {
+    /// Says whether the engine listens on this host. One behind a name may be anywhere.
+    pub(super) fn is_on_this_host(&self) -> bool {
+        let (Endpoint::Tcp(authority) | Endpoint::Tls { authority, .. }) = self else { return true };
+        let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
 /// The PEM files of a TLS connection; the system's roots stand in for an absent `ca`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TlsFiles {
@@ -297,5 +307,19 @@ mod tests {
     #[test]
     fn without_anything_it_is_the_system_socket() {
         assert_eq!(resolve(&DockerOptions::default()), Ok(Endpoint::Unix(SYSTEM_SOCKET.into())));
+    }
+
+    #[test]
+    fn an_engine_behind_a_name_may_be_anywhere() {
+        for (text, is_near) in [
+            ("unix:///a.sock", true),
+            ("tcp://127.0.0.1:2375", true),
+            ("tcp://localhost:2375", true),
+            ("tcp://[::1]:2375", true),
+            ("tcp://192.0.2.1:2375", false),
+            ("tcp://proxy:2375", false),
+        ] {
+            assert_eq!(parse(text, None).unwrap().is_on_this_host(), is_near, "{text}");
+        }
     }
 }

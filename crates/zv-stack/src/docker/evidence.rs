@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Inner, log_file, logs, seen};
 use crate::death::{Evidence, LOG_LINES, LastLines};
+use crate::labels;
 use crate::logs::LogLine;
 use crate::model::ReplicaId;
 use crate::runtime::LogRange;
@@ -69,13 +70,17 @@ async fn last_lines(inner: std::sync::Arc<Inner>, id: ReplicaId) -> Vec<LogLine>
     last.into()
 }
 
-/// Hides the values of environment variables, and the options of the logging driver, some of which are tokens.
+/// Hides the values of environment variables, the logins in labels of probes, and the options of the logging driver,
+/// some of which are tokens.
 fn mask(inspect: &mut Value) {
     if let Some(env) = inspect.pointer_mut("/Config/Env").and_then(Value::as_array_mut) {
         for variable in env {
             let name = variable.as_str().unwrap_or_default().split('=').next().unwrap_or_default();
             *variable = Value::String(format!("{name}=***"));
         }
+    }
+    if let Some(labels) = inspect.pointer_mut("/Config/Labels").and_then(Value::as_object_mut) {
+        labels::mask(labels);
     }
     if let Some(options) = inspect.pointer_mut("/HostConfig/LogConfig/Config").and_then(Value::as_object_mut)
     {
@@ -95,13 +100,16 @@ mod tests {
     #[test]
     fn values_of_the_environment_are_hidden() {
         let mut inspect = serde_json::json!({
-            "Config": {"Env": ["PASSWORD=hunter2=x", "EMPTY"], "Healthcheck": {"Test": ["CMD", "/check"]}},
+            "Config": {"Env": ["PASSWORD=hunter2=x", "EMPTY"], "Healthcheck": {"Test": ["CMD", "/check"]},
+                       "Labels": {"zv.probe.postgres": "me:hunter2@db/shop", "a": "b:c@d"}},
             "HostConfig": {"LogConfig": {"Type": "splunk", "Config": {"splunk-token": "hunter2"}}},
             "State": {"ExitCode": 1}
         });
         mask(&mut inspect);
         assert!(!inspect.to_string().contains("hunter2"));
         assert_eq!(inspect["Config"]["Env"][0], "PASSWORD=***");
+        assert_eq!(inspect["Config"]["Labels"]["zv.probe.postgres"], "me:***@db/shop");
+        assert_eq!(inspect["Config"]["Labels"]["a"], "b:c@d");
         assert_eq!(inspect["Config"]["Healthcheck"]["Test"][1], "/check");
     }
 }

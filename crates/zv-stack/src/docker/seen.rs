@@ -13,7 +13,8 @@ use chrono::{DateTime, Utc};
 
 use crate::compose::label;
 use crate::model::{
-    Check, Details, Exit, Health, LOOSE_STACK, ReplicaId, RestartPolicy, Seen, ServiceKey, State, Verdict,
+    Check, Details, Exit, Health, LOOSE_STACK, Network, ReplicaId, RestartPolicy, Seen, ServiceKey, State,
+    Verdict,
 };
 
 /// A label longer than this says nothing of use, and would be part of every message about its container.
@@ -81,6 +82,11 @@ pub(super) fn from_summary(summary: &ContainerSummary) -> Option<Seen> {
             .as_ref()
             .map(|settings| addresses(settings.networks.as_ref()))
             .unwrap_or_default(),
+        network: summary
+            .host_config
+            .as_ref()
+            .map(|host| network(host.network_mode.as_deref()))
+            .unwrap_or_default(),
         details: None,
     })
 }
@@ -116,6 +122,11 @@ pub(super) fn from_inspect(inspect: &ContainerInspectResponse) -> Option<Seen> {
             .as_ref()
             .map(|settings| addresses(settings.networks.as_ref()))
             .unwrap_or_default(),
+        network: inspect
+            .host_config
+            .as_ref()
+            .map(|host| network(host.network_mode.as_deref()))
+            .unwrap_or_default(),
         details: Some(details),
     })
 }
@@ -145,6 +156,7 @@ pub(super) fn from_event(
         labels: place.labels,
         ports: Vec::new(),
         addresses: Vec::new(),
+        network: Network::Own,
         details: None,
     }
 }
@@ -269,6 +281,18 @@ fn addresses(networks: Option<&HashMap<String, EndpointSettings>>) -> Vec<IpAddr
     let mut named: Vec<(&String, &EndpointSettings)> = networks.into_iter().flatten().collect();
     named.sort_by_key(|(name, _)| *name);
     named.iter().filter_map(|(_, network)| network.ip_address.as_deref()?.parse().ok()).collect()
+}
+
+/// Reads the word for the network that a container was given.
+fn network(mode: Option<&str>) -> Network {
+    match mode {
+        Some("host") => Network::Host,
+        Some("none") => Network::Nothing,
+        Some(mode) => {
+            mode.strip_prefix("container:").map_or(Network::Own, |id| Network::Of(ReplicaId::new(id)))
+        }
+        None => Network::Own,
+    }
 }
 
 fn listed_port(port: &PortSummary) -> Option<String> {

@@ -12,7 +12,7 @@ use super::file::Spec;
 use super::logs::{LogStore, Tap};
 use super::ports::Ports;
 use crate::input::Input;
-use crate::model::{Details, Exit, Health, ReplicaId, Seen, ServiceKey, State, Verdict};
+use crate::model::{Details, Exit, Health, Network, ReplicaId, Seen, ServiceKey, State, Verdict};
 
 /// What the tasks of one stack share.
 #[derive(Debug)]
@@ -183,6 +183,7 @@ impl Shared {
             labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
             ports: facts.port.map(|port| format!("127.0.0.1:{port}")).into_iter().collect(),
             addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            network: Network::Host,
             details: Some(Details {
                 pid: facts.pid,
                 started_at: facts.started_at,
@@ -195,9 +196,11 @@ impl Shared {
         }
     }
 
-    /// Describes the replica to a person, without the values of its environment.
+    /// Describes the replica to a person, without the values of its environment and the logins of its probes.
     pub(super) fn inspect(&self) -> serde_json::Value {
         let facts = self.facts();
+        let labels = facts.spec.labels.iter().map(|(name, value)| (name, crate::labels::shown(name, value)));
+        let labels: BTreeMap<_, _> = labels.collect();
         let spec = &facts.spec;
         let masked: BTreeMap<&String, &str> = spec.env.keys().map(|name| (name, "***")).collect();
         serde_json::json!({
@@ -210,7 +213,7 @@ impl Shared {
             "restart_count": facts.restart_count,
             "stop_grace_seconds": spec.stop_grace.as_secs_f64(),
             "depends_on": spec.depends_on,
-            "labels": spec.labels,
+            "labels": labels,
             "started_at": facts.started_at,
             "config_hash": spec.hash,
         })

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Details, Health, ReplicaStatus, RestartPolicy, ServiceStatus, State, Verdict};
+use crate::model::{Details, Health, Network, ReplicaStatus, RestartPolicy, ServiceStatus, State, Verdict};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -51,6 +51,7 @@ fn replica(service: &str, number: u32) -> Seen {
         labels: BTreeMap::new(),
         ports: vec!["127.0.0.1:8080->80/tcp".into()],
         addresses: vec![],
+        network: Network::Own,
         details: Some(details(100 + number)),
     }
 }

@@ -107,3 +107,19 @@ fn what_ended_was_as_healthy_as_its_checks_said() {
     assert_eq!(verdict(0, 0), Verdict::Healthy);
     assert_eq!(verdict(3, 1), Verdict::Unhealthy);
 }
+
+#[test]
+fn a_container_has_a_network_of_its_own_or_whose() {
+    for (mode, expected) in [
+        ("default", Network::Own),
+        ("shop_default", Network::Own),
+        ("host", Network::Host),
+        ("none", Network::Nothing),
+        ("container:c1", Network::Of(ReplicaId::new("c1"))),
+    ] {
+        let summary = json!({"Id": "c", "State": "running", "HostConfig": {"NetworkMode": mode}});
+        let listed = from_summary(&serde_json::from_value(summary).unwrap()).unwrap();
+        let inspected = inspect(json!({"Id": "c", "HostConfig": {"NetworkMode": mode}}));
+        assert_eq!((&listed.network, &inspected.network), (&expected, &expected), "{mode}");
+    }
+}
