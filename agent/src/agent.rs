@@ -16,15 +16,18 @@ use zv_stack::Runtime;
 use zv_stack::docker::DockerRuntime;
 use zv_stack::local::{LocalOptions, LocalRuntime};
 
+use crate::collect::{self, Collected, Senses};
 use crate::config::{Config, LoadOptions, RuntimeChoice, Secret, keep_host_id};
 use crate::http::{
     Drained, Face, Limits, ListenOptions, Listeners, Readiness, Reload, Rights, SharedRights, TlsFiles,
     Token, TokenError, token as token_file,
 };
 use crate::logging::LogControl;
+use crate::metrics::Metrics;
+use crate::metrics::own::Own;
+use crate::probes;
 use crate::reload::Reloader;
-use crate::stacks::watch::{self, Duties};
-use crate::stacks::{Settings, Stacks};
+use crate::stacks::{Settings, Stacks, watch};
 
 /// The engine's socket where nothing else is said.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -72,11 +75,14 @@ impl Agent {
         let stacks = Stacks::new(Settings {
             host: host(&config),
             runtime: runtime.clone(),
+            collected: Collected::new(Some(config.collect.interval), Own::new()),
             store: Some(config.store.path.clone()),
             death_limits: config.store.deaths.limits(),
             started_at: crate::clock::now(),
             closing: closing.clone(),
         });
+        // Before anybody can ask for one.
+        stacks.probes().configure(config.probes.clone());
         let rights = rights(&config, surroundings.origin.as_ref());
         // One that was made just now is the one a reload compares with.
         config.api.token = rights.token.as_ref().map(|token| Secret::new(token.reveal()));
@@ -126,16 +132,22 @@ impl Agent {
                 }
             })
         });
-        let face = Face { source: stacks.clone(), rights, readiness: readiness.clone(), reload };
+        let metrics = Metrics::of(&stacks);
+        let face = Face { source: stacks.clone(), rights, readiness: readiness.clone(), metrics, reload };
         let router = crate::http::router(face);
 
         let http_stop = CancellationToken::new();
-        let watch_stop = CancellationToken::new();
+        let (collect_stop, watch_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut http = JoinSet::new();
         let grace = config.shutdown_grace;
         http.spawn(listeners.serve(router, http_stop.clone().cancelled_owned(), grace));
         let mut watching = JoinSet::new();
-        watching.spawn(watch::run(stacks.clone(), Duties { sample: true }, watch_stop.clone()));
+        watching.spawn(watch::run(stacks.clone(), watch_stop.clone()));
+        let senses = Senses::new(&stacks, &runtime, &config.collect.host_root, true);
+        watching.spawn(collect::task::run(stacks.collected().clone(), senses, collect_stop.clone()));
+        let probe_stop = CancellationToken::new();
+        let mut probing = JoinSet::new();
+        probing.spawn(probes::run(stacks.clone(), probe_stop.clone()));
         let mut latch = JoinSet::new();
         latch.spawn(set_when_ready(stacks.clone(), readiness));
 
@@ -150,12 +162,23 @@ impl Agent {
                 Ok(()) => anyhow::anyhow!("the watch ended by itself"),
                 Err(error) => panic_of(error),
             }),
+            Some(ended) = probing.join_next() => Some(match ended {
+                Ok(()) => anyhow::anyhow!("the probes ended by themselves"),
+                Err(error) => panic_of(error),
+            }),
         };
         tracing::info!("shutting down");
+        // First of all: what goes down because the agent does is nobody's news. Nothing in it waits.
+        probe_stop.cancel();
+        while probing.join_next().await.is_some() {}
         let grace = reloader.map_or(grace, |reloader| reloader.shutdown_grace());
-        let ended =
-            shut_down(&runtime, &stacks, grace, Stages { watching, watch_stop, closing, http, http_stop })
-                .await;
+        let ended = shut_down(
+            &runtime,
+            &stacks,
+            grace,
+            Stages { watching, collect_stop, watch_stop, closing, http, http_stop },
+        )
+        .await;
         latch.shutdown().await;
         match failure {
             Some(error) => Err(error),
@@ -166,7 +189,9 @@ impl Agent {
 
 /// What is ended one after the other.
 struct Stages {
+    /// The watch and the collector.
     watching: JoinSet<()>,
+    collect_stop: CancellationToken,
     watch_stop: CancellationToken,
     closing: CancellationToken,
     http: JoinSet<std::io::Result<Drained>>,
@@ -174,8 +199,9 @@ struct Stages {
 }
 
 async fn shut_down(runtime: &Runtime, stacks: &Stacks, grace: Duration, stages: Stages) -> Ended {
-    let Stages { mut watching, watch_stop, closing, mut http, http_stop } = stages;
+    let Stages { mut watching, collect_stop, watch_stop, closing, mut http, http_stop } = stages;
     let mut ended = Ended::Cleanly;
+    collect_stop.cancel();
     // What ends because the agent does is nobody's wish for the next time.
     stacks.keep_wishes_as_they_are();
     // While the watch still sees it: what stops now was asked to, and is recorded so.

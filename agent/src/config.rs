@@ -6,6 +6,7 @@
 //! as a key is. One module per area holds what is written, what it resolves to, and its rules.
 
 mod api;
+mod collect;
 mod environment;
 mod expand;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +18,7 @@ mod mistake;
 mod nearest;
 mod plan;
 mod print;
+mod probes;
 mod reading;
 mod schema;
 mod secret;
@@ -35,11 +37,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::api::{Api, DEFAULT_PORT, ReadRight, Tls};
+pub use self::collect::Collect;
 pub use self::environment::{Environment, Overrides};
 pub use self::global::{Global, keep_host_id};
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::plan::{Plan, Setting, diff};
+pub use self::probes::Probe;
 pub use self::schema::schema;
 pub use self::secret::Secret;
 pub use self::stack::{Docker, RuntimeChoice, Stack};
@@ -49,6 +53,7 @@ use self::mistake::{Collector, unreadable};
 use self::reading::Reading;
 use self::schema::File;
 use self::tree::Node;
+pub(crate) use self::values::Span;
 use self::walk::Walked;
 
 /// The bytes that a configuration file has at most.
@@ -64,6 +69,8 @@ pub enum Purpose {
     /// To run or to check the agent: secrets and other files are read, and must be readable.
     #[default]
     Run,
+    /// To ask what the probes ask: the files that they name are read, the agent's own secrets are not.
+    Probe,
     /// To find the agent or the engine, by a user who may not be allowed to read secrets: no other file is read.
     Look,
 }
@@ -93,13 +100,22 @@ pub struct Config {
     pub file: Option<PathBuf>,
     pub global: Global,
     pub stack: Stack,
+    pub collect: Collect,
     pub store: Store,
     pub api: Api,
+    pub probes: Vec<Arc<Probe>>,
     pub log: Log,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_grace: Duration,
     /// Where the values came from, by dotted key.
     places: BTreeMap<String, Place>,
+}
+
+impl Config {
+    /// Returns where the value of a dotted key comes from.
+    pub fn place(&self, key: &str) -> &Place {
+        self.places.get(key).unwrap_or(&Place::Default)
+    }
 }
 
 /// Loads the configuration, or returns everything that is wrong with it.
@@ -153,7 +169,9 @@ fn resolve(file: File, reading: &mut Reading<'_>) -> Config {
         file: None,
         global: Global::resolve(file.global.unwrap_or_default(), reading, &store.path),
         stack: Stack::resolve(file.stack.unwrap_or_default(), reading),
+        collect: Collect::resolve(file.collect.unwrap_or_default(), reading),
         api: Api::resolve(file.api.unwrap_or_default(), reading, &store.path),
+        probes: probes::resolve(file.probes.unwrap_or_default(), reading),
         log: Log::resolve(&file.log.unwrap_or_default()),
         shutdown_grace: shutdown_grace(file.shutdown_grace.map(|span| span.0), reading),
         store,

@@ -10,8 +10,10 @@ mod connection;
 mod group;
 pub mod in_process;
 pub mod listen;
+mod metrics;
 mod page;
 mod params;
+mod probe;
 mod problem;
 pub mod routes;
 mod sse;
@@ -27,8 +29,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use zv_api::{ActionReport, ActionRequest, Death, Deaths, Happenings, LogQuery, Snapshot};
+use zv_api::{
+    ActionReport, ActionRequest, Death, Deaths, Happenings, HostReport, LogQuery, Snapshot, StatsPace,
+};
 
+use crate::metrics::Metrics;
+use crate::probes::Probes;
 use crate::stacks::{LogMessage, Message, Refusal, Stacks};
 
 pub use auth::{Origin, ReadRight, Rights, SharedRights};
@@ -42,8 +48,11 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// Returns all that is known now.
     fn snapshot(&self) -> Snapshot;
 
-    /// Streams changes after `last_event_id`, or from a snapshot on.
-    fn events(&self, last_event_id: Option<&str>) -> BoxStream<'static, Message>;
+    /// Streams changes after `last_event_id`, or from a snapshot on, and measurements where a pace for them is given.
+    fn events(&self, last_event_id: Option<&str>, stats: Option<StatsPace>) -> BoxStream<'static, Message>;
+
+    /// Returns what is known of the host.
+    fn host(&self) -> HostReport;
 
     /// Returns the last things that happened, oldest first.
     fn happenings(&self, limit: usize) -> Happenings;
@@ -64,6 +73,9 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Carries out an action and waits for it.
     fn act(&self, request: ActionRequest) -> impl Future<Output = Result<ActionReport, Refusal>> + Send;
+
+    /// Returns the probes.
+    fn probes(&self) -> Probes;
 }
 
 impl Source for Stacks {
@@ -71,8 +83,12 @@ impl Source for Stacks {
         Stacks::snapshot(self)
     }
 
-    fn events(&self, last_event_id: Option<&str>) -> BoxStream<'static, Message> {
-        Stacks::events(self, last_event_id)
+    fn events(&self, last_event_id: Option<&str>, stats: Option<StatsPace>) -> BoxStream<'static, Message> {
+        Stacks::events(self, last_event_id, stats)
+    }
+
+    fn host(&self) -> HostReport {
+        Stacks::host(self)
     }
 
     fn happenings(&self, limit: usize) -> Happenings {
@@ -99,6 +115,10 @@ impl Source for Stacks {
     async fn act(&self, request: ActionRequest) -> Result<ActionReport, Refusal> {
         Stacks::act(self, request).await
     }
+
+    fn probes(&self) -> Probes {
+        Stacks::probes(self)
+    }
 }
 
 /// All that the routes need.
@@ -107,6 +127,7 @@ pub struct Face<S> {
     pub source: S,
     pub rights: SharedRights,
     pub readiness: Readiness,
+    pub metrics: Metrics,
     /// Absent where there is no configuration to read again.
     pub reload: Option<Reload>,
 }

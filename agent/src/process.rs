@@ -103,12 +103,9 @@ impl Signals {
     }
 }
 
-/// Every replica takes a descriptor or two: the soft limit of 1024 is for programs that still use `select`.
+/// Every replica takes some descriptors: the soft limit of 1024 is for programs that still use `select`.
 fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+    if let Err(error) = zv_stack::stats::raise_file_limit() {
         tracing::debug!(error = %error, "the limit of open files stays as it is");
     }
 }

@@ -99,12 +99,14 @@ impl Reloader {
         }
         for setting in &plan.apply {
             match setting {
+                Setting::CollectInterval => self.parts.stacks.collected().set_interval(new.collect.interval),
                 Setting::StoreDeaths => self.parts.stacks.set_death_limits(new.store.deaths.limits()).await,
                 Setting::LogLevel => {
                     if let Some(log) = &self.parts.log {
                         log.set_level(new.log.level);
                     }
                 }
+                Setting::Probes => self.parts.stacks.probes().configure(new.probes.clone()),
                 // Applied above, or read when it is needed.
                 Setting::StackFile
                 | Setting::ApiTls

@@ -7,13 +7,15 @@ mod actions;
 mod capture;
 mod convert;
 mod log;
+mod measured;
 mod memory;
+mod probes;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod watch;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,10 +26,14 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, broadcast, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, What};
+use zv_api::{Change, Deaths, Happening, Happenings, Host, LogLine, Snapshot, StatsPace, What};
 use zv_stack::death::store::{DeathStore, Limits};
-use zv_stack::stats::Stats;
 use zv_stack::{Memory, Model, ReplicaId, Runtime};
+
+use crate::collect::Collected;
+use crate::metrics::own::Listening;
+
+use crate::probes::Probes;
 
 /// The changes kept for listeners that come back; older gaps are filled with a snapshot.
 const CHANGES_KEPT: usize = 1024;
@@ -55,6 +61,7 @@ pub struct Stacks {
 struct Inner {
     host: Host,
     runtime: Runtime,
+    collected: Collected,
     /// Where people's wishes are kept over restarts; nowhere for a passing look.
     memory_file: Option<PathBuf>,
     /// Names this run of the agent: numbers of another run mean nothing here.
@@ -73,6 +80,7 @@ struct Inner {
     wishes_are_final: AtomicBool,
     /// Logs that may be read at once.
     log_turns: Arc<Semaphore>,
+    probes: Probes,
     /// A person's wish is to be written down.
     wishes: tokio::sync::Notify,
     /// Deaths whose evidence is being gathered.
@@ -90,8 +98,6 @@ struct State {
     happenings: VecDeque<Happening>,
     /// The last stops on request, oldest first: a replica that was removed or started again tells of none.
     stops: VecDeque<(ReplicaId, DateTime<Utc>)>,
-    /// The last minutes of each running replica, for its death record.
-    stats: BTreeMap<ReplicaId, VecDeque<Stats>>,
 }
 
 /// What a handle is made of.
@@ -99,6 +105,8 @@ struct State {
 pub struct Settings {
     pub host: Host,
     pub runtime: Runtime,
+    /// What is measured of it.
+    pub collected: Collected,
     /// Where death records and wishes are kept; nowhere for a passing look.
     pub store: Option<PathBuf>,
     pub death_limits: Limits,
@@ -111,16 +119,19 @@ pub struct Settings {
 /// One message of the event stream.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Sent back as `Last-Event-ID`, it resumes after this message.
+    /// Sent back as `Last-Event-ID`, it resumes after this message; empty for what is not told again.
     pub id: String,
     pub body: Body,
 }
 
-/// A snapshot comes first, and again where a listener missed too much; changes follow.
+/// A snapshot comes first, and again where a listener missed too much; changes follow, and measurements between them
+/// where they were asked for.
 #[derive(Debug, Clone)]
 pub enum Body {
     Snapshot(Box<Snapshot>),
     Change(Arc<Published>),
+    /// A [`zv_api::StatsMessage`] as JSON.
+    Stats(Arc<str>),
 }
 
 /// A change as it goes to every listener: written once, however many there are.
@@ -184,11 +195,12 @@ impl Stacks {
             kept_bytes: 0,
             happenings: VecDeque::new(),
             stops: VecDeque::new(),
-            stats: BTreeMap::new(),
         };
+        let probes = Probes::new(settings.host.clone());
         let inner = Inner {
             host: settings.host,
             runtime: settings.runtime,
+            collected: settings.collected,
             memory_file,
             epoch: format!("{:x}", settings.started_at.timestamp_millis()),
             state: Mutex::new(state),
@@ -198,6 +210,7 @@ impl Stacks {
             actions: Mutex::new(Some(JoinSet::new())),
             wishes_are_final: AtomicBool::new(false),
             log_turns: Arc::new(Semaphore::new(LOGS_AT_ONCE)),
+            probes,
             wishes: tokio::sync::Notify::new(),
             captures: signal::Sender::new(0),
             closing: settings.closing,
@@ -210,8 +223,18 @@ impl Stacks {
         self.snapshot_of(&self.state())
     }
 
-    /// Streams changes after `last_event_id`, or from a snapshot on; ends when the agent shuts down.
-    pub fn events(&self, last_event_id: Option<&str>) -> BoxStream<'static, Message> {
+    /// Returns the handle to the probes.
+    pub fn probes(&self) -> Probes {
+        self.inner.probes.clone()
+    }
+
+    /// Streams changes after `last_event_id`, or from a snapshot on, and measurements where a pace for them is given; ends
+    /// when the agent shuts down.
+    pub fn events(
+        &self,
+        last_event_id: Option<&str>,
+        stats: Option<StatsPace>,
+    ) -> BoxStream<'static, Message> {
         let state = self.state();
         // Subscribed under the lock: nothing can fall between what is sent now and what is sent later.
         let receiver = self.inner.changes.subscribe();
@@ -220,21 +243,18 @@ impl Stacks {
             None => vec![self.message(Body::Snapshot(Box::new(self.snapshot_of(&state))))],
         };
         drop(state);
-        let stacks = self.clone();
-        let later = stream::unfold((stacks, receiver), |(stacks, mut receiver)| async move {
-            match receiver.recv().await {
-                Ok(change) => Some((stacks.message(Body::Change(change)), (stacks, receiver))),
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    let state = stacks.state();
-                    let receiver = stacks.inner.changes.subscribe();
-                    let snapshot = Body::Snapshot(Box::new(stacks.snapshot_of(&state)));
-                    drop(state);
-                    Some((stacks.message(snapshot), (stacks, receiver)))
-                }
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
+        let follower =
+            Follower { stacks: self.clone(), receiver, _listening: self.inner.collected.own().listening() };
+        let later = stream::unfold(follower, |mut follower| async move {
+            let message = follower.next().await?;
+            Some((message, follower))
         });
-        stream::iter(first).chain(later).take_until(self.inner.closing.clone().cancelled_owned()).boxed()
+        let stats = match stats {
+            Some(pace) => self.inner.collected.stats(pace).map(Message::stats).boxed(),
+            None => stream::pending().boxed(),
+        };
+        let later = stream::iter(first).chain(stream::select(later, stats));
+        later.take_until(self.inner.closing.clone().cancelled_owned()).boxed()
     }
 
     /// Returns the last things that happened, oldest first.
@@ -342,13 +362,16 @@ impl Stacks {
     }
 
     fn snapshot_of(&self, state: &State) -> Snapshot {
-        convert::snapshot(&state.model, &self.inner.host, state.seq, crate::clock::now())
+        let latest = self.inner.collected.latest();
+        let probes = self.inner.probes.latest();
+        convert::snapshot(&state.model, &latest, &self.inner.host, state.seq, crate::clock::now(), probes)
     }
 
     fn message(&self, body: Body) -> Message {
         let seq = match &body {
             Body::Snapshot(snapshot) => snapshot.seq,
             Body::Change(change) => change.seq,
+            Body::Stats(_) => return Message { id: String::new(), body },
         };
         Message { id: format!("{}-{seq}", self.inner.epoch), body }
     }
@@ -374,6 +397,35 @@ impl Stacks {
         state.keep(Arc::clone(&change));
         // Nobody listening is no fault.
         let _ = self.inner.changes.send(change);
+    }
+}
+
+impl Message {
+    fn stats(json: Arc<str>) -> Self {
+        Self { id: String::new(), body: Body::Stats(json) }
+    }
+}
+
+/// One who follows the changes.
+struct Follower {
+    stacks: Stacks,
+    receiver: broadcast::Receiver<Arc<Published>>,
+    _listening: Listening,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Message> {
+        match self.receiver.recv().await {
+            Ok(change) => Some(self.stacks.message(Body::Change(change))),
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                let state = self.stacks.state();
+                self.receiver = self.stacks.inner.changes.subscribe();
+                let snapshot = Body::Snapshot(Box::new(self.stacks.snapshot_of(&state)));
+                drop(state);
+                Some(self.stacks.message(snapshot))
+            }
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::agent::AgentArgs;
 use crate::config::ConfigArgs;
 #[cfg(feature = "demo")]
 use crate::demo::DemoArgs;
+use crate::doctor::DoctorArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::health_check::HealthCheckArgs;
 use crate::logs::LogsArgs;
@@ -80,6 +81,7 @@ pub enum Command {
     Why(WhyArgs),
     Logs(LogsArgs),
     HealthCheck(HealthCheckArgs),
+    Doctor(DoctorArgs),
     /// Stop a service, or one replica of it
     Stop(StopArgs),
     /// Start a service that was stopped, or one replica of it

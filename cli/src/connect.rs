@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::time::{sleep, timeout};
 use zv_api::client::{Client, ClientError, Endpoint, LogEntry};
-use zv_api::{ActionReport, ActionRequest, Death, DeathSummary, LogLine, LogQuery, Snapshot};
+use zv_api::{ActionReport, ActionRequest, Death, DeathSummary, HostUsage, LogLine, LogQuery, Snapshot};
 
 use crate::args::Globals;
 use crate::console::Console;
@@ -18,9 +18,9 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Outcome};
 
 /// Where an agent is looked for when none is named: the socket first, which needs no port and names its users.
-const DEFAULT_ADDRESSES: [&str; 2] = ["unix:///run/zv/zv.sock", "http://127.0.0.1:9780"];
+pub(crate) const DEFAULT_ADDRESSES: [&str; 2] = ["unix:///run/zv/zv.sock", "http://127.0.0.1:9780"];
 /// Given as the agent, it means to look at the local engine even where an agent runs.
-const NO_AGENT: &str = "none";
+pub(crate) const NO_AGENT: &str = "none";
 /// How long an agent at a default address may take to say that it is there.
 const LOOK_TIME: Duration = Duration::from_secs(2);
 /// What an action may take besides the grace of each replica.
@@ -45,6 +45,8 @@ pub struct Options {
     own_state: Option<PathBuf>,
     /// `DOCKER_HOST` or `DOCKER_CONTEXT` names an engine.
     names_engine: bool,
+    /// A look without an agent is at every project of the host, whatever the configuration watches.
+    pub whole_host: bool,
 }
 
 impl std::fmt::Debug for Options {
@@ -63,7 +65,20 @@ impl Options {
     pub fn new(globals: Globals, environment: Environment) -> Self {
         let Globals { agent, token_file, ca_file, config, json, no_color, verbose } = globals;
         let Environment { token, own_state, names_engine, .. } = environment;
-        Self { agent, token_file, ca_file, config, json, no_color, verbose, token, own_state, names_engine }
+        let whole_host = false;
+        Self {
+            agent,
+            token_file,
+            ca_file,
+            config,
+            json,
+            no_color,
+            verbose,
+            token,
+            own_state,
+            names_engine,
+            whole_host,
+        }
     }
 }
 
@@ -136,7 +151,8 @@ async fn by_itself(options: &Options) -> Outcome<Agent> {
     Ok(Agent { client: embedded.client(), embedded: Some(embedded) })
 }
 
-fn client(address: &str, options: &Options) -> Outcome<Client> {
+/// Returns a client of the agent at `address`, with the token that is meant for it.
+pub(crate) fn client(address: &str, options: &Options) -> Outcome<Client> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(format!("--agent: {error}"));
     let mut endpoint = Endpoint::parse(address).map_err(|error| usage(&error))?;
     if let Some(file) = &options.ca_file {
@@ -160,6 +176,23 @@ impl Agent {
     /// Returns all that is known now.
     pub async fn snapshot(&self) -> Outcome<Snapshot> {
         self.client.snapshot().await.map_err(failure)
+    }
+
+    /// Makes sure that what can be measured is: an agent measures all the time, a look when it is told to.
+    pub async fn measure(&self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.measure().await;
+        }
+    }
+
+    /// Returns what the host uses, where that is known: an older agent does not tell, and a look at the engine of another
+    /// host sees nothing of it.
+    pub async fn host(&self, snapshot: &Snapshot) -> Option<HostUsage> {
+        let mut services = snapshot.stacks.iter().flat_map(|stack| &stack.services);
+        if self.embedded.is_some() && services.all(|service| service.usage.is_none()) {
+            return None;
+        }
+        self.client.host().await.ok()?.usage
     }
 
     /// Lists deaths, newest first.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use anyhow::Context;
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -13,6 +14,8 @@ use crate::text;
 
 /// The width of a terminal that does not tell its own.
 const USUAL_WIDTH: usize = 80;
+/// What failed where a full disk or a closed file takes no output.
+const UNWRITABLE: &str = "cannot write to standard output";
 
 /// The two outputs of the process and what is known of them.
 pub struct Console {
@@ -76,7 +79,7 @@ impl Console {
 
     /// Prints bytes to stdout as they are.
     pub fn raw(&mut self, bytes: &[u8]) -> Outcome {
-        Ok(self.out.write_all(bytes)?)
+        Ok(self.out.write_all(bytes).context(UNWRITABLE)?)
     }
 
     /// Prints a value to stdout as indented JSON.
@@ -93,7 +96,7 @@ impl Console {
 
     /// Hands everything printed so far to the reader.
     pub fn flush(&mut self) -> Outcome {
-        Ok(self.out.flush()?)
+        Ok(self.out.flush().context(UNWRITABLE)?)
     }
 
     /// Tells a person something on stderr. A stderr that is closed is nobody's loss.

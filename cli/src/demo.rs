@@ -18,6 +18,8 @@ const AFTER_HELP: &str = "\
 Two replicas of main-server run as processes, an agent watches them. Nothing is installed, nothing is left behind: all \
 of it lives in a temporary folder and ends with this command.
 
+With --json, a line says where everything is once it is up, and another at the end what was seen.
+
 Examples:
   zv demo                    until Ctrl-C
   zv demo --for 20s          for twenty seconds

@@ -17,13 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Embedded {
     client: Client,
-    _look: Look,
+    look: Look,
 }
 
 impl Embedded {
     /// Returns a client of it.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Measures what can be seen from here, twice within a moment.
+    pub async fn measure(&self) {
+        self.look.measured().await;
     }
 }
 
@@ -41,6 +46,9 @@ pub async fn client(options: &Options) -> Outcome<Embedded> {
         ));
     }
     config.stack.file = None;
+    if options.whole_host {
+        config.stack.projects.clear();
+    }
     let look = Look::start(&config, &linked::surroundings()?)?;
     look.settled(PATIENCE).await;
     let dialler = look.dialler();
@@ -49,5 +57,5 @@ pub async fn client(options: &Options) -> Outcome<Embedded> {
         async move { dialler.dial().await }
     });
     let client = Client::new(Endpoint::Custom(connector), None).map_err(anyhow::Error::new)?;
-    Ok(Embedded { client, _look: look })
+    Ok(Embedded { client, look })
 }

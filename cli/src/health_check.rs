@@ -9,6 +9,7 @@ mod finding;
 mod look;
 mod outward;
 mod probes;
+mod project;
 mod render;
 
 pub use args::HealthCheckArgs;
@@ -63,6 +64,11 @@ async fn check(
 ) -> Outcome<u8> {
     let begun = Instant::now();
     let plan = Plan::of(args, options)?;
+    if let Some((_, project)) = &plan.project {
+        for warning in &project.warnings {
+            console.tell(&format!("Warning: {warning}."));
+        }
+    }
     let memory = args.only_changes.then(|| Memory::at(args.state.as_deref(), state_home)).transpose()?;
     let deadline = begun + args.deadline;
     let outward = outward::Outward::of(args, &plan)?;
@@ -93,7 +99,7 @@ async fn findings(
     console: &mut Console,
 ) -> Outcome<Vec<Finding>> {
     let (probed, looked) = tokio::join!(
-        probes::run(plan, args, deadline),
+        probes::run(plan, &plan.probes, args, deadline),
         Box::pin(look::run(plan, args, options, deadline, console)),
     );
     let mut findings: Vec<(usize, Finding)> = probed.into_iter().chain(looked).collect();

@@ -13,6 +13,7 @@ pub mod connect;
 pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod embedded;
 pub mod environment;
 pub mod failure;
@@ -90,6 +91,7 @@ fn carry_out(
 ) -> Outcome {
     match command {
         Command::HealthCheck(args) => wait(health_check::run(args, options, state_home, console)),
+        Command::Doctor(args) => wait(doctor::run(args, options, console)),
         Command::Ps(args) => wait(ps::run(args, options, console)),
         Command::Why(args) => wait(why::run(args, options, console)),
         Command::Logs(args) => wait(logs::run(args, options, console)),

@@ -1,6 +1,7 @@
 //! `zv ps`: what runs, and what should.
 
 pub mod table;
+mod usage;
 
 use clap::Args;
 use zv_api::{RuntimeState, Service, Snapshot, Stack};
@@ -21,8 +22,11 @@ Reading the table:
   2/3           replicas: running/desired
   2/3?          the 3 is a guess: the most seen since the last deploy
   ?/3           how many run cannot be seen now
-  –             none is to run any more
+  –             none is to run any more; below CPU, MEMORY, NET: not known
   UP            since the replica that was started last
+  CPU           100% is one processor in full use
+  MEMORY        in use, without the cache that can be dropped/limit
+  NET           bytes per second received/sent
 
 The label `zv.replicas`, or `deploy.replicas` in a compose file that zv can read, turns a guess into knowledge.
 
@@ -56,12 +60,19 @@ pub struct PsArgs {
 /// Runs the command.
 pub async fn run(args: &PsArgs, options: &connect::Options, console: &mut Console) -> Outcome {
     let agent = connect::connect(options, console).await?;
+    agent.measure().await;
     let snapshot = agent.snapshot().await?;
     let selected = select(&snapshot, args)?;
     if options.json {
         console.json(&selected)?;
     } else {
-        let lines = table::render(&selected, args, console.facts().width);
+        let width = console.facts().width;
+        let mut lines = table::render(&selected, args, width);
+        if args.names.is_empty()
+            && let Some(host) = agent.host(&snapshot).await
+        {
+            lines.extend(usage::host(&snapshot.host.name, &host).map(|line| line.fit(width)));
+        }
         console.lines(&lines)?;
     }
     // Nothing is known because nobody could be asked: that is not an empty host.

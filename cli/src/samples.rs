@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use zv_api::{Exit, Health, Host, Replica, RuntimeState, Service, Snapshot, Stack};
+use zv_api::{Exit, Health, Host, Replica, RuntimeState, Service, Snapshot, Stack, Usage};
 
 /// The moment all samples are told at.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -29,14 +29,28 @@ pub(crate) fn replica(name: &str, number: u32) -> Replica {
         config_hash: None,
         version: None,
         ports: vec!["127.0.0.1:8080->8080/tcp".into()],
+        addresses: Vec::new(),
         pid: Some(4242),
         created_at: Some(ago(10_800)),
         started_at: Some(ago(10_800)),
         exit: None,
         restarts: 0,
-        usage: None,
+        usage: Some(usage()),
         health: Health { verdict: "healthy".into(), ..Health::default() },
         labels: BTreeMap::new(),
+    }
+}
+
+/// Returns what a replica uses that has something to do.
+pub(crate) fn usage() -> Usage {
+    Usage {
+        at: now(),
+        cpu_cores: Some(0.034),
+        memory_bytes: Some(312 << 20),
+        memory_limit_bytes: Some(512 << 20),
+        network_receive_bytes_per_second: Some(1536.0),
+        network_transmit_bytes_per_second: Some(90.0),
+        ..Usage::default()
     }
 }
 
@@ -53,8 +67,8 @@ pub(crate) fn service(stack: &str, name: &str, replicas: Vec<Replica>) -> Servic
         running: up,
         healthy: up,
         depends_on: Vec::new(),
-        restarts: replicas.iter().map(|replica| replica.restarts).sum(),
-        usage: None,
+        restarts: replicas.iter().fold(0, |sum: u32, replica| sum.saturating_add(replica.restarts)),
+        usage: (up > 0).then(usage),
         replicas,
     }
 }
@@ -72,6 +86,7 @@ pub(crate) fn snapshot(stacks: Vec<Stack>) -> Snapshot {
             api_version: "1.45".into(),
         },
         stacks,
+        probes: Vec::new(),
     }
 }
 
@@ -85,6 +100,7 @@ pub(crate) fn shop() -> Snapshot {
     dead.started_at = Some(ago(400));
     dead.exit = Some(Exit { at: ago(120), code: Some(137), oom: true });
     dead.restarts = 3;
+    dead.usage = None;
     dead.health.verdict = "none".into();
     let mut orders = service("shop", "orders", vec![replica("shop-orders-1", 1), dead]);
     orders.status = "degraded".into();
@@ -93,6 +109,7 @@ pub(crate) fn shop() -> Snapshot {
 
     let idle = |name: &str, status: &str| {
         let mut only = replica(&format!("shop-{name}-1"), 1);
+        only.usage = None;
         only.id = format!("{name:a<64}");
         only.status = status.into();
         only.intent = status.into();

@@ -35,6 +35,13 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(total))
 }
 
+/// Parses a span of time that must not be nothing.
+pub fn positive(text: &str) -> Result<Duration, String> {
+    parse(text).and_then(|time| {
+        if time.is_zero() { Err("it takes some time: write `10s`, for example".to_owned()) } else { Ok(time) }
+    })
+}
+
 /// A point in time as it is typed: an age, or the moment itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {

@@ -191,7 +191,7 @@ fn token(file: &Path, reading: &mut Reading<'_>) -> Option<Secret> {
         }
         return Some(Secret::new(token));
     }
-    if reading.purpose == Purpose::Look {
+    if reading.purpose != Purpose::Run {
         return None;
     }
     match Secret::read(file) {

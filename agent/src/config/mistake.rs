@@ -103,6 +103,11 @@ impl Collector {
         }
     }
 
+    /// Says whether a mistake at this place is known.
+    pub(crate) fn has_mistake_at(&self, place: &Place) -> bool {
+        self.mistakes.iter().any(|mistake| mistake.place == *place)
+    }
+
     /// Notes something that works and is probably not what was meant.
     pub(crate) fn warn(&mut self, place: &Place, text: impl Into<String>) {
         let warning = Mistake { place: place.clone(), text: text.into() };

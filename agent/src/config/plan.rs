@@ -7,12 +7,15 @@ use super::Config;
 pub enum Setting {
     /// The path of the stack file, or what is in it.
     StackFile,
+    CollectInterval,
     StoreDeaths,
     ApiToken,
     ApiRead,
     /// The certificate or its key, by path or by content.
     ApiTls,
     ApiHosts,
+    /// Probes that are new, gone or different; the others keep their state.
+    Probes,
     LogLevel,
     ShutdownGrace,
 }
@@ -22,11 +25,13 @@ impl Setting {
     pub fn key(self) -> &'static str {
         match self {
             Setting::StackFile => "stack.file",
+            Setting::CollectInterval => "collect.interval",
             Setting::StoreDeaths => "store.deaths",
             Setting::ApiToken => "api.token_file",
             Setting::ApiRead => "api.read",
             Setting::ApiTls => "api.tls",
             Setting::ApiHosts => "api.hosts",
+            Setting::Probes => "probes",
             Setting::LogLevel => "log.level",
             Setting::ShutdownGrace => "shutdown_grace",
         }
@@ -59,8 +64,10 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
     for (area, differs) in [
         ("global", old.global != new.global),
         ("stack", old.stack != new.stack),
+        ("collect", old.collect != new.collect),
         ("store", old.store != new.store),
         ("api", old.api != new.api),
+        ("probes", old.probes != new.probes),
         ("log", old.log != new.log),
         ("shutdown_grace", old.shutdown_grace != new.shutdown_grace),
     ] {
@@ -71,11 +78,13 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
             Setting::StackFile,
             (&old.stack.file, old.stack.file_fingerprint) != (&new.stack.file, new.stack.file_fingerprint),
         ),
+        (Setting::CollectInterval, old.collect.interval != new.collect.interval),
         (Setting::StoreDeaths, old.store.deaths != new.store.deaths),
         (Setting::ApiToken, (&old.api.token_file, &old.api.token) != (&new.api.token_file, &new.api.token)),
         (Setting::ApiRead, old.api.read != new.api.read),
         (Setting::ApiTls, old.api.tls != new.api.tls && old.api.tls.is_some() == new.api.tls.is_some()),
         (Setting::ApiHosts, old.api.hosts != new.api.hosts),
+        (Setting::Probes, old.probes != new.probes),
         (Setting::LogLevel, old.log.level != new.log.level),
         (Setting::ShutdownGrace, old.shutdown_grace != new.shutdown_grace),
     ] {
@@ -88,6 +97,7 @@ pub fn diff(old: &Config, new: &Config) -> Plan {
         ("stack.runtime", old.stack.runtime != new.stack.runtime),
         ("stack.project", old.stack.projects != new.stack.projects),
         ("stack.docker", old.stack.docker != new.stack.docker),
+        ("collect.host_root", old.collect.host_root != new.collect.host_root),
         ("store.path", old.store.path != new.store.path),
         ("api.listen", old.api.listen != new.api.listen),
         ("api.unix", old.api.unix != new.api.unix),

@@ -17,12 +17,21 @@ impl Config {
         page.open(1, "external_labels");
         page.value(2, "global.external_labels.host", &self.global.host_name);
         self.print_stack(&mut page);
+        page.open(0, "collect");
+        page.value(1, "collect.interval", &Span(self.collect.interval).to_string());
+        page.path(1, "collect.host_root", &self.collect.host_root);
         page.open(0, "store");
         page.path(1, "store.path", &self.store.path);
         page.open(1, "deaths");
         page.plain(2, "store.deaths.keep", &self.store.deaths.keep.to_string());
         page.value(2, "store.deaths.max_bytes", &Size(self.store.deaths.max_bytes).to_string());
         self.print_api(&mut page);
+        if !self.probes.is_empty() {
+            page.open(0, "probes");
+        }
+        for (index, probe) in self.probes.iter().enumerate() {
+            probe.print(&mut page, &format!("probes[{index}]"));
+        }
         page.open(0, "log");
         page.value(1, "log.level", self.log.level.as_str());
         page.value(1, "log.format", self.log.format.as_str());
@@ -79,37 +88,38 @@ impl Config {
     }
 }
 
-struct Page<'a> {
+/// The YAML, while it is written.
+pub(crate) struct Page<'a> {
     text: String,
     places: &'a BTreeMap<String, Place>,
 }
 
 impl Page<'_> {
-    fn open(&mut self, depth: usize, key: &str) {
+    pub(crate) fn open(&mut self, depth: usize, key: &str) {
         self.text.push_str(&"  ".repeat(depth));
         self.text.push_str(key);
         self.text.push_str(":\n");
     }
 
-    fn value(&mut self, depth: usize, key: &str, value: &str) {
+    pub(crate) fn value(&mut self, depth: usize, key: &str, value: &str) {
         self.plain(depth, key, &quoted(value));
     }
 
-    fn path(&mut self, depth: usize, key: &str, value: &Path) {
+    pub(crate) fn path(&mut self, depth: usize, key: &str, value: &Path) {
         self.value(depth, key, &value.to_string_lossy());
     }
 
-    fn list<'i>(&mut self, depth: usize, key: &str, items: impl Iterator<Item = &'i str>) {
+    pub(crate) fn list<'i>(&mut self, depth: usize, key: &str, items: impl Iterator<Item = &'i str>) {
         let items: Vec<String> = items.map(quoted).collect();
         self.plain(depth, key, &format!("[{}]", items.join(", ")));
     }
 
-    fn plain(&mut self, depth: usize, key: &str, value: &str) {
+    pub(crate) fn plain(&mut self, depth: usize, key: &str, value: &str) {
         let name = key.rsplit('.').next().unwrap_or(key);
         self.line(depth, &format!("{name}: {value}"), key);
     }
 
-    fn line(&mut self, depth: usize, text: &str, key: &str) {
+    pub(crate) fn line(&mut self, depth: usize, text: &str, key: &str) {
         let place = self.places.get(key).unwrap_or(&Place::Default).to_string();
         let place: String = place.chars().flat_map(char::escape_debug).collect();
         // Writing to a string cannot fail.
@@ -118,7 +128,7 @@ impl Page<'_> {
 }
 
 /// Returns `text` as a YAML scalar that is text for sure: plain where it cannot be anything else.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let number_and_unit = text.ends_with(|c: char| c.is_ascii_alphabetic())
         && !text.starts_with('0')
         && text.parse::<f64>().is_err();

@@ -41,6 +41,11 @@ impl Reading<'_> {
         self.found.mistake(&self.place(key), text);
     }
 
+    /// Says whether something was found wrong with a value as a whole.
+    pub(crate) fn has_mistake(&self, key: &str) -> bool {
+        self.places.get(key).is_some_and(|place| self.found.has_mistake_at(place))
+    }
+
     /// Reports what is wrong somewhere else.
     pub(crate) fn mistake_at(&mut self, place: &Place, text: impl Into<String>) {
         self.found.mistake(place, text);
@@ -66,7 +71,12 @@ impl Reading<'_> {
 
     /// Reads a `*_file` key, where secrets are wanted.
     pub(crate) fn secret(&mut self, key: &str, path: &Path) -> Option<Secret> {
-        if self.purpose == Purpose::Look {
+        let is_wanted = match self.purpose {
+            Purpose::Run => true,
+            Purpose::Probe => key.starts_with("probes["),
+            Purpose::Look => false,
+        };
+        if !is_wanted {
             return None;
         }
         Secret::read(path).map_err(|error| self.unreadable(key, path, &error)).ok()

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::ApiFile;
+use super::collect::CollectFile;
 use super::global::GlobalFile;
 use super::log::LogFile;
+use super::probes::ProbeFile;
 use super::stack::StackFile;
 use super::store::StoreFile;
 use super::values::Span;
@@ -21,8 +23,11 @@ use super::values::Span;
 pub(crate) struct File {
     pub(crate) global: Option<GlobalFile>,
     pub(crate) stack: Option<StackFile>,
+    pub(crate) collect: Option<CollectFile>,
     pub(crate) store: Option<StoreFile>,
     pub(crate) api: Option<ApiFile>,
+    /// What is asked from outside, besides what labels of containers ask for.
+    pub(crate) probes: Option<Vec<ProbeFile>>,
     pub(crate) log: Option<LogFile>,
     /// How long a shutdown may take before what is left is cut off. Default: `10s`.
     pub(crate) shutdown_grace: Option<Span>,

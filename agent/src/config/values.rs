@@ -26,7 +26,7 @@ pub(crate) fn check(schema: &Value, text: &str) -> Result<(), String> {
 }
 
 /// A duration as Prometheus writes it: `10s`, `1h30m`, `500ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span(pub(crate) Duration);
 
 /// The units of a duration in milliseconds, longest first.
@@ -190,7 +190,7 @@ text_value!(Size, SIZE, ["string", "integer"], "[0-9]+([.][0-9]+)? ?([KMGTkmgt]?
 text_value!(Address, ADDRESS, ["string"], ".*:[0-9]+");
 
 /// One value, or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OneOrMore<T>(pub(crate) Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {

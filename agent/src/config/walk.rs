@@ -61,7 +61,16 @@ impl<'a> Walker<'a> {
             Kind::Scalar(scalar) => self.scalar(schema, scalar, node, key),
             Kind::List(items) => {
                 let schema = schema.get("items")?;
-                let walk = |(index, item)| self.node(schema, item, &format!("{key}[{index}]"));
+                // Where nothing is required, what is wrong as a whole leaves an empty mapping, so that the places of
+                // those behind it stay true.
+                let is_open = self
+                    .alternatives(schema)
+                    .iter()
+                    .any(|schema| has_type(schema, "object") && schema.get("required").is_none());
+                let walk = |(index, item)| {
+                    let found = self.node(schema, item, &format!("{key}[{index}]"));
+                    found.or_else(|| is_open.then(|| Value::Object(Map::new())))
+                };
                 Some(Value::Array(items.iter().enumerate().filter_map(walk).collect()))
             }
             Kind::Map(entries) => self.object(schema, entries, node, key),
@@ -80,6 +89,7 @@ impl<'a> Walker<'a> {
 
     fn object(&mut self, schema: &'a Value, entries: &[Entry], node: &Node, key: &str) -> Option<Value> {
         let known = schema.get("properties").and_then(Value::as_object);
+        let any_other = schema.get("additionalProperties").filter(|schema| schema.is_object());
         let mut object = Map::new();
         let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
         for entry in entries {
@@ -88,7 +98,7 @@ impl<'a> Walker<'a> {
                 self.found.mistake(&entry.key_place, text);
             }
             let path = join(key, &entry.key);
-            let Some(value_schema) = known.and_then(|known| known.get(&entry.key)) else {
+            let Some(value_schema) = known.and_then(|known| known.get(&entry.key)).or(any_other) else {
                 if !is_extension(schema, &entry.key) {
                     self.unknown(schema, entry, key);
                 }

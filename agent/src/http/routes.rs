@@ -5,34 +5,44 @@
 //! GET  /-/healthy                   the process answers; no token anywhere
 //! GET  /-/ready                     503 until the runtime's state is known; no token anywhere
 //! POST /-/reload                    reads the configuration again; 400 with all its mistakes
+//! GET  /metrics                     everything measured, for Prometheus; `collect[]` picks parts
+//! GET  /probe?target=&module=       one probe, now, as blackbox_exporter does it
 //! GET  /api/zv/v1/stack             all that is known now
-//! GET  /api/zv/v1/events            the same, then changes, as server-sent events
+//! GET  /api/zv/v1/events            the same, then changes, as server-sent events; `stats` adds measurements
+//! GET  /api/zv/v1/host              what is known of the host
 //! GET  /api/zv/v1/happenings        the last things that happened
 //! GET  /api/zv/v1/logs              log lines as server-sent events
 //! GET  /api/zv/v1/deaths            what died, newest first
 //! GET  /api/zv/v1/deaths/{id}       one death record
+//! GET  /api/zv/v1/probes            the scheduled probes and their last results
+//! GET  /api/zv/v1/probes/{id}       one of them with all that is kept
 //! POST /api/zv/v1/actions           start, stop, restart, scale
 //! ```
 
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
-use zv_api::{ActionReport, ActionRequest, BASE, Death, Deaths, Happenings, LogQuery, Snapshot};
+use zv_api::{
+    ActionReport, ActionRequest, BASE, Death, Deaths, Happenings, HostReport, LogQuery, Snapshot, StatsPace,
+};
 
 use super::auth::{Caller, guard};
+use super::metrics;
 use super::page;
 use super::params::{LAST_EVENT_ID, Params};
+use super::probe;
 use super::problem::problem;
 use super::sse;
 use super::{Face, Source};
+use crate::metrics::own::Own;
 use crate::stacks::Refusal;
 
 /// The longest body of a request.
@@ -51,13 +61,18 @@ pub fn router<S: Source>(face: Face<S>) -> Router {
     let guarded = Router::new()
         .route("/", get(status_page::<S>))
         .route("/-/reload", post(reload::<S>))
+        .route("/metrics", get(metrics::serve::<S>))
         .route(&api("/stack"), get(stack::<S>))
         .route(&api("/events"), get(events::<S>))
+        .route(&api("/host"), get(host::<S>))
         .route(&api("/happenings"), get(happenings::<S>))
         .route(&api("/logs"), get(logs::<S>))
         .route(&api("/deaths"), get(deaths::<S>))
         .route(&api("/deaths/{id}"), get(death::<S>))
         .route(&api("/actions"), post(act::<S>))
+        .route(&api("/probes"), get(probe::list::<S>))
+        .route(&api("/probes/{id}"), get(probe::one::<S>))
+        .route("/probe", get(probe::probe::<S>))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(face.rights.clone(), guard));
@@ -66,6 +81,7 @@ pub fn router<S: Source>(face: Face<S>) -> Router {
         .route("/-/ready", get(ready::<S>))
         .method_not_allowed_fallback(wrong_method)
         .merge(guarded)
+        .layer(from_fn_with_state(face.metrics.own().clone(), counted))
         .layer(map_response(hardened))
         .with_state(face)
 }
@@ -111,8 +127,20 @@ async fn events<S: Source>(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let cursor = Params::read(&uri, &[LAST_EVENT_ID])?.cursor(&headers)?;
-    Ok(sse::events(face.source.events(cursor.as_deref()), caller.draining))
+    let params = Params::read(&uri, &["stats", LAST_EVENT_ID])?;
+    let pace = match params.one("stats")? {
+        None => None,
+        Some("recorded") => Some(StatsPace::Recorded),
+        Some("live") => Some(StatsPace::Live),
+        Some(_) => return Err(Refusal::Bad("`stats` must be recorded or live".to_owned())),
+    };
+    let cursor = params.cursor(&headers)?;
+    Ok(sse::events(face.source.events(cursor.as_deref(), pace), caller.draining))
+}
+
+async fn host<S: Source>(State(face): State<Face<S>>, uri: Uri) -> Result<Json<HostReport>, Refusal> {
+    Params::read(&uri, &[])?;
+    Ok(Json(face.source.host()))
 }
 
 async fn happenings<S: Source>(State(face): State<Face<S>>, uri: Uri) -> Result<Json<Happenings>, Refusal> {
@@ -190,8 +218,8 @@ async fn act<S: Source>(
 }
 
 async fn unknown(uri: Uri) -> Response {
-    let known = "there are /, /-/healthy, /-/ready, /-/reload and, under ";
-    let routes = "stack, events, happenings, logs, deaths, deaths/{id} and actions, as in /api/zv/v1/stack";
+    let known = "there are /, /metrics, /-/healthy, /-/ready, /-/reload, /probe and, under ";
+    let routes = "stack, events, host, happenings, logs, deaths, deaths/{id}, probes, probes/{id} and actions, as in /api/zv/v1/stack";
     let path = uri.path().chars().take(100).collect::<String>();
     problem(StatusCode::NOT_FOUND, format!("nothing is at {path}; {known}{BASE}, {routes}"))
 }
@@ -199,6 +227,14 @@ async fn unknown(uri: Uri) -> Response {
 async fn wrong_method() -> Response {
     let reason = "this path takes another method: POST for actions and /-/reload, GET for everything else";
     problem(StatusCode::METHOD_NOT_ALLOWED, reason)
+}
+
+/// Counts what was answered, by the route and not by what somebody typed.
+async fn counted(State(own): State<Own>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    own.request(route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
+    response
 }
 
 /// Whatever is answered is neither kept, nor guessed at, nor framed by another page.

@@ -46,6 +46,8 @@ where
 
 fn message_event(message: &Message) -> Result<Event, axum::Error> {
     match &message.body {
+        // Without an id: who comes back is told the next one, not this again.
+        Body::Stats(json) => Ok(Event::default().event("stats").data(&**json)),
         Body::Snapshot(snapshot) => event("snapshot", &message.id, snapshot),
         Body::Change(change) => Ok(Event::default().event("change").id(&message.id).data(&change.json)),
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zv_stack::death::{DeathRecord, Evidence, Summary};
+use zv_stack::stats::Stats;
 use zv_stack::{Death, Health, Intent, ReplicaId, RuntimeState, Verdict};
 
 use super::Stacks;
@@ -96,13 +97,18 @@ impl Stacks {
             restarts: view.restarts,
             health: view.health.cloned().unwrap_or_default(),
             logs: Vec::new(),
-            stats: state
-                .stats
-                .get(&death.id)
-                .map(|stats| stats.iter().cloned().collect())
-                .unwrap_or_default(),
+            stats: self.last_minutes(death),
             inspect: None,
         })
+    }
+
+    /// Takes what was measured of a replica up to its death. One that is noticed late may run again since.
+    fn last_minutes(&self, death: &Death) -> Vec<Stats> {
+        let mut stats = self.inner.collected.take_record(&death.id);
+        if death.late {
+            stats.retain(|stats| stats.at <= death.exit.at);
+        }
+        stats
     }
 
     /// Asks the runtime; where it is away, once more when it is back.
@@ -166,11 +172,15 @@ impl Stacks {
         let name = record.summary.name.clone();
         // However slow the disk is: a record that nobody waits for is a lost one.
         match self.with_deaths_in_the_end(move |store| store.save(record)).await {
-            Some(Ok(())) => {}
+            Some(Ok(())) => self.inner.collected.own().death_recorded(),
             Some(Err(error)) => {
                 tracing::warn!(container.name = %name, error = %error, "a death record is kept in memory only");
+                self.inner.collected.own().death_recorded();
             }
-            None => tracing::error!(container.name = %name, "a death record is lost: the agent is ending"),
+            None => {
+                tracing::error!(container.name = %name, "a death record is lost: the agent is ending");
+                self.inner.collected.own().death_lost();
+            }
         }
     }
 }

@@ -4,21 +4,33 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use zv_api as api;
 use zv_stack::death::{DeathRecord, Summary};
-use zv_stack::{Model, ReplicaView, RuntimeState, ServiceView, Verdict};
+use zv_stack::{Intent, Model, ReplicaView, RuntimeState, ServiceView, Verdict};
+
+use crate::collect::{Latest, usage};
 
 /// The label by which images tell their version.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
-pub(super) fn snapshot(model: &Model, host: &api::Host, seq: u64, at: DateTime<Utc>) -> api::Snapshot {
+pub(super) fn snapshot(
+    model: &Model,
+    latest: &Latest,
+    host: &api::Host,
+    seq: u64,
+    at: DateTime<Utc>,
+    probes: Vec<api::Probe>,
+) -> api::Snapshot {
     let mut stacks: Vec<api::Stack> = Vec::new();
     for view in model.services() {
         match stacks.last_mut() {
-            Some(stack) if *stack.name == *view.key.stack => stack.services.push(service(&view)),
-            _ => stacks.push(api::Stack { name: view.key.stack.to_string(), services: vec![service(&view)] }),
+            Some(stack) if *stack.name == *view.key.stack => stack.services.push(service(&view, latest)),
+            _ => stacks.push(api::Stack {
+                name: view.key.stack.to_string(),
+                services: vec![service(&view, latest)],
+            }),
         }
     }
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks }
+    api::Snapshot { host: host.clone(), at, version, seq, runtime: runtime(model.runtime()), stacks, probes }
 }
 
 pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {
@@ -31,7 +43,10 @@ pub(super) fn runtime(state: &RuntimeState) -> api::RuntimeState {
     }
 }
 
-pub(super) fn service(view: &ServiceView<'_>) -> api::Service {
+pub(super) fn service(view: &ServiceView<'_>, latest: &Latest) -> api::Service {
+    let replicas: Vec<api::Replica> = view.replicas.iter().map(|view| replica(view, latest)).collect();
+    let counts = |view: &ReplicaView<'_>| view.seen.state.is_up() && view.intent != Intent::OneOff;
+    let running = view.replicas.iter().zip(&replicas).filter(|(view, _)| counts(view));
     api::Service {
         stack: view.key.stack.to_string(),
         name: view.key.service.to_string(),
@@ -42,13 +57,13 @@ pub(super) fn service(view: &ServiceView<'_>) -> api::Service {
         running: view.running,
         healthy: view.healthy,
         depends_on: view.depends_on.iter().map(ToString::to_string).collect(),
-        restarts: view.replicas.iter().map(|replica| replica.restarts).sum(),
-        usage: None,
-        replicas: view.replicas.iter().map(replica).collect(),
+        restarts: view.replicas.iter().fold(0, |sum: u32, replica| sum.saturating_add(replica.restarts)),
+        usage: usage::sum(running.map(|(_, replica)| replica.usage.as_ref())),
+        replicas,
     }
 }
 
-fn replica(view: &ReplicaView<'_>) -> api::Replica {
+fn replica(view: &ReplicaView<'_>, latest: &Latest) -> api::Replica {
     let seen = view.seen;
     let log = view.health.map(|health| health.log.iter().map(check).collect()).unwrap_or_default();
     api::Replica {
@@ -63,12 +78,13 @@ fn replica(view: &ReplicaView<'_>) -> api::Replica {
         config_hash: seen.config_hash.clone(),
         version: seen.labels.get(VERSION_LABEL).cloned(),
         ports: seen.ports.clone(),
+        addresses: seen.addresses.clone(),
         pid: view.pid,
         created_at: seen.created_at,
         started_at: view.started_at,
         exit: view.exit.map(exit),
         restarts: view.restarts,
-        usage: None,
+        usage: latest.usage(&seen.id, view.pid).filter(|_| seen.state.is_up()).cloned(),
         health: api::Health {
             verdict: view.verdict.map_or_else(|| "unknown".to_owned(), |verdict| word(&verdict)),
             failing_streak: view.health.map_or(0, |health| health.failing_streak),

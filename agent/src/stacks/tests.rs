@@ -13,12 +13,13 @@ use zv_stack::{
 
 use super::*;
 
-fn stacks_in(store: Option<PathBuf>) -> Stacks {
+pub(crate) fn stacks_in(store: Option<PathBuf>) -> Stacks {
     let options =
         DockerOptions { host: Some("unix:///nonexistent/docker.sock".into()), ..DockerOptions::default() };
     Stacks::new(Settings {
         host: Host { id: "h1".into(), name: "web-1".into() },
         runtime: Runtime::Docker(DockerRuntime::new(options).unwrap()),
+        collected: Collected::default(),
         store,
         death_limits: Limits::default(),
         started_at: DateTime::from_timestamp(1, 0).unwrap(),
@@ -26,7 +27,7 @@ fn stacks_in(store: Option<PathBuf>) -> Stacks {
     })
 }
 
-fn replica(service: &str, number: u32) -> Seen {
+pub(crate) fn replica(service: &str, number: u32) -> Seen {
     let at = DateTime::from_timestamp(1_700_000_000, 0);
     Seen {
         id: ReplicaId::new(format!("{service}-{number}")),
@@ -56,9 +57,14 @@ fn replica(service: &str, number: u32) -> Seen {
     }
 }
 
-fn feed(stacks: &Stacks, seen: Vec<Seen>) {
+pub(crate) fn feed(stacks: &Stacks, seen: Vec<Seen>) {
     stacks.apply(Input::Up { kind: "docker".into(), version: "26".into(), api_version: "1.45".into() });
     stacks.apply(Input::Listed(seen));
+}
+
+/// Has the runtime go away.
+pub(crate) fn lose(stacks: &Stacks) {
+    stacks.apply(Input::Down { reason: "connection refused".into() });
 }
 
 fn pause(stacks: &Stacks, id: &str, kind: EventKind) {
@@ -74,6 +80,7 @@ fn seqs(messages: &[Message]) -> Vec<u64> {
     let of = |message: &Message| match &message.body {
         Body::Snapshot(snapshot) => snapshot.seq,
         Body::Change(change) => change.seq,
+        Body::Stats(_) => 0,
     };
     messages.iter().map(of).collect()
 }
@@ -82,7 +89,7 @@ fn seqs(messages: &[Message]) -> Vec<u64> {
 fn a_listener_gets_a_snapshot_and_then_every_change_once() {
     let stacks = stacks_in(None);
     feed(&stacks, vec![replica("api", 1)]);
-    let mut stream = stacks.events(None);
+    let mut stream = stacks.events(None, None);
     let first = ready(&mut stream);
     assert!(
         matches!(&first[..], [Message { body: Body::Snapshot(s), .. }] if s.stacks[0].services[0].status == "ok")
@@ -99,17 +106,17 @@ fn a_listener_gets_a_snapshot_and_then_every_change_once() {
 fn a_listener_that_comes_back_gets_what_it_missed_and_nothing_else() {
     let stacks = stacks_in(None);
     feed(&stacks, vec![replica("api", 1)]);
-    let mut stream = stacks.events(None);
+    let mut stream = stacks.events(None, None);
     let seen = ready(&mut stream).pop().unwrap().id;
     drop(stream);
     pause(&stacks, "api-1", EventKind::Paused);
-    let missed = ready(&mut stacks.events(Some(&seen)));
+    let missed = ready(&mut stacks.events(Some(&seen), None));
     assert!(missed.iter().all(|message| matches!(message.body, Body::Change(_))));
     assert!(!missed.is_empty());
     let last = missed.last().unwrap().id.clone();
-    assert!(ready(&mut stacks.events(Some(&last))).is_empty(), "up to date");
+    assert!(ready(&mut stacks.events(Some(&last), None)).is_empty(), "up to date");
     for foreign in ["feed-3", "3e8-999999", "3e8-x", "", "-"] {
-        let messages = ready(&mut stacks.events(Some(foreign)));
+        let messages = ready(&mut stacks.events(Some(foreign), None));
         assert!(matches!(messages[..], [Message { body: Body::Snapshot(_), .. }]), "{foreign}");
     }
 }
@@ -118,7 +125,7 @@ fn a_listener_that_comes_back_gets_what_it_missed_and_nothing_else() {
 fn a_listener_that_missed_too_much_gets_a_snapshot() {
     let stacks = stacks_in(None);
     feed(&stacks, vec![replica("api", 1)]);
-    let mut slow = stacks.events(None);
+    let mut slow = stacks.events(None, None);
     let first = ready(&mut slow).pop().unwrap().id;
     for _ in 0..CHANGES_KEPT {
         pause(&stacks, "api-1", EventKind::Paused);
@@ -127,7 +134,7 @@ fn a_listener_that_missed_too_much_gets_a_snapshot() {
     let caught_up = ready(&mut slow);
     assert!(matches!(caught_up[..], [Message { body: Body::Snapshot(_), .. }]), "{}", caught_up.len());
     assert_eq!(seqs(&caught_up), [stacks.snapshot().seq]);
-    let returned = ready(&mut stacks.events(Some(&first)));
+    let returned = ready(&mut stacks.events(Some(&first), None));
     assert!(matches!(returned[..], [Message { body: Body::Snapshot(_), .. }]));
     assert!(stacks.happenings(usize::MAX).happenings.len() <= HAPPENINGS_KEPT);
 }
@@ -136,7 +143,7 @@ fn a_listener_that_missed_too_much_gets_a_snapshot() {
 fn changes_of_large_services_are_kept_within_bounds() {
     let stacks = stacks_in(None);
     feed(&stacks, (1..=200).map(|number| replica("api", number)).collect());
-    let before = ready(&mut stacks.events(None)).pop().unwrap().id;
+    let before = ready(&mut stacks.events(None, None)).pop().unwrap().id;
     for _ in 0..20 {
         pause(&stacks, "api-1", EventKind::Paused);
         pause(&stacks, "api-1", EventKind::Unpaused);
@@ -147,17 +154,17 @@ fn changes_of_large_services_are_kept_within_bounds() {
     assert!((CHANGES_KEPT_BYTES / 2..=CHANGES_KEPT_BYTES).contains(&bytes), "{bytes}");
     let last = state.seq;
     drop(state);
-    let returned = ready(&mut stacks.events(Some(&before)));
+    let returned = ready(&mut stacks.events(Some(&before), None));
     assert!(matches!(returned[..], [Message { body: Body::Snapshot(_), .. }]), "a gap that is too large");
     let (epoch, _) = before.rsplit_once('-').unwrap();
-    let missed = ready(&mut stacks.events(Some(&format!("{epoch}-{}", last - 1))));
+    let missed = ready(&mut stacks.events(Some(&format!("{epoch}-{}", last - 1)), None));
     assert_eq!(seqs(&missed), [last]);
 }
 
 #[tokio::test]
 async fn streams_end_when_the_agent_closes() {
     let stacks = stacks_in(None);
-    let events = stacks.events(None);
+    let events = stacks.events(None, None);
     let logs = stacks.logs(LogQuery { follow: true, ..LogQuery::default() }, None).unwrap();
     stacks.inner.closing.cancel();
     assert!(events.count().await <= 1);

@@ -5,26 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use zv_api::What;
-use zv_stack::{Change, Happening, HappeningKind, Input, Memory, ReplicaId};
+use zv_stack::{Change, Happening, HappeningKind, Input, Memory};
 
 use super::{STOPS_KEPT, Stacks, capture, convert, memory, push_bounded};
 
 /// How often a crash loop is looked at again.
 const TICK: Duration = Duration::from_secs(5);
-/// How often each running replica is measured for its death record.
-const SAMPLE_EVERY: Duration = Duration::from_secs(10);
-/// A replica that only the engine can measure is measured in every so many rounds.
-const ASK_EVERY: u32 = 6;
-/// The measurements kept of a replica: five minutes.
-const SAMPLES_KEPT: usize = 30;
-/// Replicas measured at once.
-const SAMPLERS: usize = 4;
 /// Deaths whose evidence is gathered at once.
 const CAPTURERS: usize = 8;
 /// Deaths that wait for their turn; more at once are counted and not kept.
@@ -32,25 +24,15 @@ const CAPTURES_LIMIT: usize = 1024;
 /// How long a shutdown waits for evidence that is being gathered.
 const CAPTURE_GRACE: Duration = Duration::from_secs(3);
 
-/// What the watch does beside watching.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Duties {
-    /// Measures the running replicas, for their death records.
-    pub sample: bool,
-}
-
 /// Watches until it is told to stop, then ends what it began. The runtime itself is left to its owner.
-pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
+pub async fn run(stacks: Stacks, stop: CancellationToken) {
     let mut inputs = stacks.inner.runtime.watch();
     let mut jobs = JoinSet::new();
     let turns = Arc::new(Semaphore::new(CAPTURERS));
     let mut tick = interval_at(Instant::now() + TICK, TICK);
-    let mut sample = interval_at(Instant::now() + Duration::from_secs(1), SAMPLE_EVERY);
     let mut saver = Saver::new(stacks.inner.memory_file.clone());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut sampling, mut retrying) = (JoinSet::new(), JoinSet::new());
-    let mut round = 0_u32;
+    let mut retrying = JoinSet::new();
     loop {
         let changes = tokio::select! {
             biased;
@@ -69,12 +51,6 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
                 report_panic(ended);
                 continue;
             }
-            _ = sample.tick(), if duties.sample && sampling.is_empty() => {
-                sampling.spawn(sample_all(stacks.clone(), round));
-                round = round.wrapping_add(1);
-                continue;
-            }
-            Some(_) = sampling.join_next() => continue,
             Some(ended) = jobs.join_next() => {
                 report_panic(ended);
                 continue;
@@ -93,6 +69,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
                 }
                 Change::Died(death) => {
                     tracing::warn!(container.id = %death.id, "too many deaths at once: this one leaves no record");
+                    stacks.inner.collected.own().death_lost();
                     stacks.inner.captures.send_modify(|count| *count = count.saturating_sub(1));
                 }
                 Change::Memory if stacks.inner.wishes_are_final.load(Ordering::Acquire) => {}
@@ -102,7 +79,6 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
         }
     }
     drop(inputs);
-    sampling.shutdown().await;
     let ending = async { while jobs.join_next().await.is_some() {} };
     if tokio::time::timeout(CAPTURE_GRACE, ending).await.is_err() {
         tracing::warn!(deaths = jobs.len(), "evidence was still being gathered at shutdown");
@@ -115,7 +91,7 @@ pub async fn run(stacks: Stacks, duties: Duties, stop: CancellationToken) {
 
 impl Stacks {
     /// Feeds the model and tells the listeners what changed. Returns what else is to be done.
-    pub(super) fn apply(&self, input: Input) -> Vec<Change> {
+    pub(crate) fn apply(&self, input: Input) -> Vec<Change> {
         let mut state = self.state();
         let was_listed = state.model.is_listed();
         let changes = state.model.apply(crate::clock::now(), input);
@@ -136,11 +112,12 @@ impl Stacks {
         if changes.is_empty() {
             return changes;
         }
+        let latest = self.inner.collected.latest();
         for change in &changes {
             match change {
                 Change::Service(key) => {
                     if let Some(view) = state.model.service(key) {
-                        let service = convert::service(&view);
+                        let service = convert::service(&view, &latest);
                         self.publish(state, What::Service { service });
                     }
                 }
@@ -153,8 +130,12 @@ impl Stacks {
                 }
                 Change::Happened(happening) => {
                     log(happening);
-                    if let (HappeningKind::Stopped, Some(id)) = (happening.kind, &happening.replica) {
-                        push_bounded(&mut state.stops, (id.clone(), happening.at), STOPS_KEPT);
+                    match (happening.kind, &happening.replica) {
+                        (HappeningKind::Stopped, Some(id)) => {
+                            push_bounded(&mut state.stops, (id.clone(), happening.at), STOPS_KEPT);
+                        }
+                        (HappeningKind::OutOfMemory, Some(id)) => self.inner.collected.kill_told(id),
+                        _ => {}
                     }
                     self.publish(state, What::Happened { happening: convert::happening(happening) });
                 }
@@ -165,37 +146,6 @@ impl Stacks {
         self.inner.version.send_modify(|version| *version += 1);
         changes
     }
-}
-
-/// Measures every running replica once and keeps the last minutes of each. What has to be asked for is asked for in every
-/// [`ASK_EVERY`]th round only: each answer costs the engine more than all the rest costs us.
-async fn sample_all(stacks: Stacks, round: u32) {
-    let running: Vec<(ReplicaId, Option<u32>)> = {
-        let state = stacks.state();
-        let up = state.model.replicas().filter(|view| view.seen.state.is_up());
-        up.map(|view| (view.seen.id.clone(), view.pid)).collect()
-    };
-    let runtime = &stacks.inner.runtime;
-    let asks = runtime.is_local() || round.is_multiple_of(ASK_EVERY);
-    let measured: Vec<_> = stream::iter(running)
-        .map(|(id, pid)| async move {
-            let stats = match pid.and_then(|pid| runtime.stats_here(&id, pid)) {
-                None if asks => runtime.stats(&id).await,
-                here => here,
-            };
-            stats.map(|stats| (id, stats))
-        })
-        .buffer_unordered(SAMPLERS)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
-    let mut state = stacks.state();
-    let state = &mut *state;
-    for (id, stats) in measured {
-        push_bounded(state.stats.entry(id).or_default(), stats, SAMPLES_KEPT);
-    }
-    let model = &state.model;
-    state.stats.retain(|id, _| model.replica(id).is_some());
 }
 
 /// Tells the log what happened, and loudly where nothing can be seen any more.

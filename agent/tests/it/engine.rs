@@ -2,6 +2,7 @@
 
 mod compose;
 mod lab;
+mod measured;
 mod own;
 mod reach;
 mod restarts;

@@ -2,9 +2,10 @@
 
 mod client;
 mod fake;
-mod harness;
+pub(crate) mod harness;
 mod limits;
 mod listeners;
+mod metrics;
 mod page;
 mod rights;
 mod routes;

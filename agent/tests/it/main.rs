@@ -9,5 +9,7 @@
 
 mod config;
 mod engine;
+mod host;
 mod http;
+mod probes;
 mod whole;

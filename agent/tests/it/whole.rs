@@ -2,10 +2,11 @@
 
 mod actions;
 mod clients;
-mod disk;
+pub(crate) mod disk;
 mod docker;
 mod ending;
 mod logs;
+mod measured;
 mod memory;
 mod reload;
 pub(crate) mod rig;

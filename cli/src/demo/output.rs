@@ -98,6 +98,47 @@ fn addresses(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
     ports.map(|port| port.split("->").next().unwrap_or(port))
 }
 
+/// Where everything is once it is up: the first line of `--json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Up {
+    pub agent: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    pub replicas: Vec<ReplicaAddress>,
+}
+
+/// Where a replica is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplicaAddress {
+    pub service: String,
+    pub name: String,
+    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl Up {
+    /// Returns what programs are told of a demo that is up.
+    pub fn of(snapshot: &Snapshot, places: &Places<'_>) -> Self {
+        let all = names::services(snapshot).flat_map(|service| {
+            service.replicas.iter().map(|replica| ReplicaAddress {
+                service: format!("{}/{}", service.stack, service.name),
+                name: replica.name.clone(),
+                status: replica.status.clone(),
+                url: replica.ports.first().map(|port| format!("http://{port}")),
+            })
+        });
+        Self {
+            agent: places.agent.to_owned(),
+            token_file: places.token_file.map(str::to_owned),
+            folder: places.kept.map(str::to_owned),
+            replicas: all.collect(),
+        }
+    }
+}
+
 /// Returns the line for something that happened.
 pub fn happening(happening: &Happening) -> Line {
     let (glyph, style) = match happening.kind.as_str() {
@@ -114,7 +155,7 @@ pub fn happening(happening: &Happening) -> Line {
         .with(&happening.text, Style::Plain)
 }
 
-/// What the demo has seen. `--json` prints it as it is.
+/// What the demo has seen: the last line of `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     pub started_at: DateTime<Utc>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use zv_agent::agent::{Agent, Ended};
 use zv_agent::config::{self, LoadOptions, Overrides, Purpose};
+use zv_agent::http::ListenError;
 use zv_api::client::{Client, Endpoint, EventBody, Notice};
 use zv_api::{Snapshot, What};
 
@@ -99,7 +101,23 @@ fn build(args: &DemoArgs, folder: &Path) -> Outcome<Agent> {
     let mut surroundings = linked::surroundings()?;
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     surroundings.vars.insert("ZV_EXE".to_owned(), text(program));
-    Ok(Agent::build(loaded.config, surroundings)?)
+    Agent::build(loaded.config, surroundings).map_err(unlistenable)
+}
+
+/// Says it in the words of this command where the agent can listen nowhere: it has no configuration to change.
+fn unlistenable(error: anyhow::Error) -> Failure {
+    match error.downcast_ref::<ListenError>() {
+        Some(ListenError::Tcp { address, source }) if source.kind() == ErrorKind::AddrInUse => {
+            Failure::new(format!(
+                "cannot listen on {address}: another process listens there; stop it, or name another address with \
+                 --listen (127.0.0.1:0 takes a free port)"
+            ))
+        }
+        Some(ListenError::Tcp { address, source }) => {
+            Failure::new(format!("cannot listen on {address}: {source}; name another address with --listen"))
+        }
+        _ => error.into(),
+    }
 }
 
 async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, console: &mut Console) -> Outcome {
@@ -124,24 +142,26 @@ async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, consol
         console.progress("Starting the stack …");
         let snapshot = until_healthy(&client).await?;
         console.progress("");
-        if !quiet {
-            let program = program_name();
-            let kept = match folder {
-                Folder::Kept(path) => Some(path.to_string_lossy().into_owned()),
-                Folder::Passing(_) => None,
-            };
-            let lasts = args.lasts.and_then(|lasts| TimeDelta::from_std(lasts).ok());
-            let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
-            let places = Places {
-                agent: &url,
-                program: &program,
-                token_file: token_file.as_deref(),
-                kept: kept.as_deref(),
-                lasts,
-            };
+        let program = program_name();
+        let kept = match folder {
+            Folder::Kept(path) => Some(path.to_string_lossy().into_owned()),
+            Folder::Passing(_) => None,
+        };
+        let lasts = args.lasts.and_then(|lasts| TimeDelta::from_std(lasts).ok());
+        let token_file = token_file.map(|file| file.to_string_lossy().into_owned());
+        let places = Places {
+            agent: &url,
+            program: &program,
+            token_file: token_file.as_deref(),
+            kept: kept.as_deref(),
+            lasts,
+        };
+        if quiet {
+            console.json_line(&output::Up::of(&snapshot, &places))?;
+        } else {
             console.lines(&output::banner(&snapshot, &places))?;
-            console.flush()?;
         }
+        console.flush()?;
         tally.take(snapshot);
         follow(&client, &mut tally, quiet, console).await
     };
@@ -181,7 +201,7 @@ async fn show(agent: Agent, args: &DemoArgs, json: bool, folder: &Folder, consol
         left_behind: left_behind(&tally.pids),
     };
     if json {
-        console.json(&summary)?;
+        console.json_line(&summary)?;
     } else {
         console.lines(&summary.lines())?;
     }
@@ -216,6 +236,7 @@ async fn follow(client: &Client, tally: &mut Tally, quiet: bool, console: &mut C
         let Notice::Event(event) = notice else { continue };
         match event.body {
             EventBody::Snapshot(snapshot) => tally.take(*snapshot),
+            EventBody::Stats(_) => {}
             EventBody::Change(change) => match change.what {
                 What::Happened { happening } => {
                     tally.happenings += 1;

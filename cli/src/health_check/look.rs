@@ -2,10 +2,11 @@
 
 use tokio::time::{Instant, sleep, timeout_at};
 use zv_api::{Replica, RuntimeState, Service, Snapshot};
-use zv_probe::Verdict;
+use zv_probe::{Target, Verdict};
 
-use super::args::{HealthCheckArgs, Plan};
+use super::args::{HealthCheckArgs, Plan, fitted};
 use super::finding::Finding;
+use super::probes;
 use crate::connect::{self, Agent};
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
@@ -13,6 +14,7 @@ use crate::{names, text};
 
 /// More of what a health check printed is not repeated.
 const OUTPUT: usize = 120;
+const SILENCE: &str = "neither an agent nor the engine answers in time";
 
 /// Looks at all that was named, or at everything; returns the findings with their places.
 pub(super) async fn run(
@@ -22,33 +24,84 @@ pub(super) async fn run(
     deadline: Instant,
     console: &mut Console,
 ) -> Vec<(usize, Finding)> {
-    if plan.looks.is_empty() && !plan.everything {
+    if plan.looks.is_empty() && plan.everything.is_none() && plan.project.is_none() {
         return Vec::new();
     }
-    let looked = timeout_at(deadline, Box::pin(attempts(plan, args, options, deadline, console))).await;
-    let reason = match looked {
-        Ok(Ok(findings)) => return findings,
-        Ok(Err(failure)) => fragment(&failure),
-        Err(_) => "neither an agent nor the engine answers in time".to_owned(),
+    let mut options = options.clone();
+    options.whole_host |= plan.project.is_some();
+    let (agent, snapshot) = match timeout_at(deadline, Box::pin(first(&options, console))).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(failure)) => return unknown(plan, &fragment(&failure)),
+        Err(_) => return unknown(plan, SILENCE),
     };
-    let unknown = |name: &str| Finding::seen(name, Verdict::Unknown, reason.clone());
-    if plan.everything {
-        return vec![(0, unknown("docker://"))];
+    let asked = asked_by_labels(plan, args, &snapshot);
+    let (looked, probed) = tokio::join!(
+        timeout_at(deadline, Box::pin(attempts(plan, args, &agent, snapshot, deadline))),
+        Box::pin(probes::run(plan, &asked.targets, args, deadline)),
+    );
+    let mut findings = match looked {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(failure)) => unknown(plan, &fragment(&failure)),
+        Err(_) => unknown(plan, SILENCE),
+    };
+    findings.extend(asked.mistakes);
+    findings.extend(probed);
+    // What belongs to one service comes in the order of the names, whoever answered first.
+    findings.sort_by(|(one, a), (other, b)| {
+        (one, a.seconds.is_some(), &a.target).cmp(&(other, b.seconds.is_some(), &b.target))
+    });
+    findings
+}
+
+async fn first(options: &connect::Options, console: &mut Console) -> Outcome<(Agent, Snapshot)> {
+    let agent = connect::connect(options, console).await?;
+    let snapshot = agent.snapshot().await?;
+    Ok((agent, snapshot))
+}
+
+/// Says of everything that nobody knows.
+fn unknown(plan: &Plan, reason: &str) -> Vec<(usize, Finding)> {
+    let unknown = |name: &str| Finding::seen(name, Verdict::Unknown, reason);
+    let named = plan.looks.iter().map(|(place, name)| (*place, unknown(&address(name))));
+    let services = plan.project.iter().flat_map(|(first, project)| {
+        project.services().map(move |(at, service)| (first + at, unknown(&address(&project.path(service)))))
+    });
+    let everything = plan.everything.map(|place| (place, unknown("docker://")));
+    named.chain(services).chain(everything).collect()
+}
+
+/// What the labels of a compose file's containers ask for.
+#[derive(Debug, Default)]
+struct Asked {
+    targets: Vec<(usize, Target)>,
+    mistakes: Vec<(usize, Finding)>,
+}
+
+fn asked_by_labels(plan: &Plan, args: &HealthCheckArgs, snapshot: &Snapshot) -> Asked {
+    let mut asked = Asked::default();
+    let Some((first, project)) = &plan.project else { return asked };
+    for (place, label) in project.labels(snapshot) {
+        let name = label.name;
+        match label.target {
+            Ok(target) => asked.targets.push((first + place, Target { name, ..fitted(target, args) })),
+            Err(mistake) => {
+                asked.mistakes.push((first + place, Finding::seen(name, Verdict::Unknown, mistake)));
+            }
+        }
     }
-    plan.looks.iter().map(|(place, name)| (*place, unknown(&address(name)))).collect()
+    asked
 }
 
 async fn attempts(
     plan: &Plan,
     args: &HealthCheckArgs,
-    options: &connect::Options,
+    agent: &Agent,
+    mut snapshot: Snapshot,
     deadline: Instant,
-    console: &mut Console,
 ) -> Outcome<Vec<(usize, Finding)>> {
-    let agent = connect::connect(options, console).await?;
     let mut attempt = 1;
     loop {
-        let mut findings = look(plan, &agent).await?;
+        let mut findings = look(plan, &snapshot);
         let is_well = |finding: &Finding| matches!(finding.verdict, Verdict::Up | Verdict::Degraded);
         let all_well = findings.iter().all(|(_, finding)| is_well(finding));
         if all_well || attempt > args.retries || Instant::now() + args.retry_pause >= deadline {
@@ -58,16 +111,22 @@ async fn attempts(
             return Ok(findings);
         }
         sleep(args.retry_pause).await;
+        snapshot = agent.snapshot().await?;
         attempt += 1;
     }
 }
 
-async fn look(plan: &Plan, agent: &Agent) -> Outcome<Vec<(usize, Finding)>> {
-    let snapshot = agent.snapshot().await?;
-    if plan.everything {
-        return Ok(everything(&snapshot).into_iter().enumerate().collect());
+fn look(plan: &Plan, snapshot: &Snapshot) -> Vec<(usize, Finding)> {
+    let mut findings: Vec<(usize, Finding)> =
+        plan.looks.iter().map(|(place, name)| (*place, named(snapshot, name))).collect();
+    if let Some((first, project)) = &plan.project {
+        findings.extend(project.judge(snapshot).into_iter().map(|(place, finding)| (first + place, finding)));
     }
-    Ok(plan.looks.iter().map(|(place, name)| (*place, named(&snapshot, name))).collect())
+    if let Some(first) = plan.everything {
+        let all = everything(snapshot).into_iter().enumerate();
+        findings.extend(all.map(|(place, finding)| (first + place, finding)));
+    }
+    findings
 }
 
 /// Returns a failure as a reason, in one line.
@@ -80,7 +139,7 @@ fn fragment(failure: &Failure) -> String {
     told.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn address(name: &str) -> String {
+pub(super) fn address(name: &str) -> String {
     format!("docker://{name}")
 }
 
@@ -99,7 +158,7 @@ fn everything(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 /// Says why the runtime cannot be asked, where it cannot.
-fn blindness(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn blindness(snapshot: &Snapshot) -> Option<String> {
     match &snapshot.runtime {
         RuntimeState::Up { .. } => None,
         RuntimeState::Connecting => Some("the runtime has not answered yet".to_owned()),
@@ -129,7 +188,7 @@ fn named(snapshot: &Snapshot, name: &str) -> Finding {
 }
 
 /// Judges a service; one that was stopped is down only for whoever asks for it by name.
-fn service_verdict(service: &Service, is_named: bool) -> (Verdict, String) {
+pub(super) fn service_verdict(service: &Service, is_named: bool) -> (Verdict, String) {
     let replicas = || format!("{} of {} healthy", service.healthy, service.desired);
     let reason = |usual: String| service.reason.clone().unwrap_or(usual);
     match service.status.as_str() {

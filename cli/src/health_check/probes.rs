@@ -11,8 +11,13 @@ use super::finding::Finding;
 const LIMIT: usize = 64;
 
 /// Runs all probes; returns the findings with their places.
-pub(super) async fn run(plan: &Plan, args: &HealthCheckArgs, deadline: Instant) -> Vec<(usize, Finding)> {
-    let jobs = plan.probes.iter().map(|(place, target)| async move {
+pub(super) async fn run(
+    plan: &Plan,
+    probes: &[(usize, Target)],
+    args: &HealthCheckArgs,
+    deadline: Instant,
+) -> Vec<(usize, Finding)> {
+    let jobs = probes.iter().map(|(place, target)| async move {
         let finding = Box::pin(attempts(plan, target, args, deadline)).await;
         (*place, finding)
     });

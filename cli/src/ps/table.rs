@@ -5,6 +5,7 @@ use zv_api::{Exit, Replica, RuntimeState, Service, Snapshot};
 
 use crate::paint::{Line, Style};
 use crate::ps::PsArgs;
+use crate::ps::usage::Used;
 use crate::table::{Align, Cell, Column, Dropped, Row, Shrink, Table};
 use crate::{names, span, words};
 
@@ -45,10 +46,13 @@ fn columns(ports: bool) -> Vec<Column> {
         column("STACK", shrink(12, 6), Some(Dropped::Late(6))),
         column("SERVICE", shrink(24, 10), None),
         column("STATUS", None, None),
-        number("REPLICAS", Some(Dropped::Late(7))),
-        column("HEALTH", None, Some(Dropped::Late(3))),
+        number("REPLICAS", Some(Dropped::Late(10))),
+        column("HEALTH", None, Some(Dropped::Early(4))),
+        number("CPU", Some(Dropped::Late(9))),
+        number("MEMORY", Some(Dropped::Late(8))),
+        number("NET", Some(Dropped::Early(3))),
         number("RESTARTS", Some(Dropped::Late(5))),
-        number("UP", Some(Dropped::Late(4))),
+        number("UP", Some(Dropped::Late(7))),
         column("IMAGE", shrink(16, 8), Some(Dropped::Early(2))),
     ];
     if ports {
@@ -64,6 +68,7 @@ struct Cells {
     status: Cell,
     replicas: Cell,
     health: Cell,
+    used: Used,
     restarts: Cell,
     up: Cell,
     image: Cell,
@@ -71,8 +76,9 @@ struct Cells {
 }
 
 fn push(table: &mut Table, cells: Cells, style: Option<Style>, ports: bool) {
-    let Cells { stack, name, status, replicas, health, restarts, up, image, ports: published } = cells;
-    let mut row = vec![stack, name, status, replicas, health, restarts, up, image];
+    let Cells { stack, name, status, replicas, health, used, restarts, up, image, ports: published } = cells;
+    let Used { cpu, memory, net } = used;
+    let mut row = vec![stack, name, status, replicas, health, cpu, memory, net, restarts, up, image];
     if ports {
         row.push(published);
     }
@@ -93,6 +99,7 @@ fn service_row(service: &Service, now: DateTime<Utc>) -> Cells {
         status: Cell::new(words::marked(&service.status), words::mark(&service.status).style),
         replicas: Cell::new(replicas(service), if short(service) { Style::Warn } else { Style::Plain }),
         health: Cell::new(health, health_style),
+        used: Used::of(service.usage.as_ref()),
         restarts: restarts_cell(restarts),
         up: Cell::new(up.map_or_else(|| NOTHING.to_owned(), span::brief), Style::Plain),
         image: Cell::new(images(service), Style::Faint),
@@ -127,6 +134,7 @@ fn replica_row(replica: &Replica, now: DateTime<Utc>) -> Cells {
             if is_up(replica) { words::health(replica) } else { NOTHING.to_owned() },
             health_style,
         ),
+        used: Used::of(replica.usage.as_ref()),
         restarts: restarts_cell(u64::from(replica.restarts)),
         up: Cell::new(time, Style::Plain),
         image: Cell::new(words::image(replica), Style::Faint),

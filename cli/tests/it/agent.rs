@@ -15,7 +15,7 @@ use zv_agent::http::{
 use zv_agent::stacks::{LogMessage, Message, Refusal};
 use zv_api::{
     ActionReport, ActionRequest, ActionResult, Death, DeathSummary, Deaths, Exit, Happenings, Health, Host,
-    LogLine, LogQuery, Replica, RuntimeState, Service, Snapshot, Stack,
+    HostReport, LogLine, LogQuery, Replica, RuntimeState, Service, Snapshot, Stack, StatsPace,
 };
 
 pub(crate) const TOKEN: &str = "0123456789abcdef";
@@ -55,7 +55,9 @@ impl Agent {
         readiness.set();
         let token = Some(Token::given("a test", TOKEN).unwrap());
         let rights = SharedRights::new(Rights { token, read: ReadRight::Open, hosts: Vec::new() });
-        let router = http::router(Face { source: script.clone(), rights, readiness, reload: None });
+        let source = script.clone();
+        let router =
+            http::router(Face { source, rights, readiness, metrics: Default::default(), reload: None });
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -105,6 +107,7 @@ impl Script {
                 stack("blog", vec![service("blog", "db", &["blog-db-1"])]),
                 stack("shop", vec![service("shop", "db", &["shop-db-1"]), orders]),
             ],
+            probes: Vec::new(),
         };
         let (log, _) = watch::channel(Vec::new());
         Self(Arc::new(Known {
@@ -135,11 +138,19 @@ impl Script {
 }
 
 impl Source for Script {
+    fn probes(&self) -> zv_agent::probes::Probes {
+        zv_agent::probes::Probes::new(Host::default())
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.0.snapshot.lock().unwrap().clone()
     }
 
-    fn events(&self, _last_event_id: Option<&str>) -> BoxStream<'static, Message> {
+    fn host(&self) -> HostReport {
+        HostReport { host: self.snapshot().host, usage: None, kernel: None }
+    }
+
+    fn events(&self, _last_event_id: Option<&str>, _stats: Option<StatsPace>) -> BoxStream<'static, Message> {
         stream::empty().boxed()
     }
 
@@ -233,6 +244,7 @@ fn replica(name: &str) -> Replica {
         config_hash: None,
         version: None,
         ports: Vec::new(),
+        addresses: Vec::new(),
         pid: None,
         created_at: None,
         started_at: None,

@@ -304,6 +304,113 @@ fn results_are_pushed_as_prometheus_reads_them() {
     assert!(asked.contains("zv_health_check_status 0\n"), "{asked}");
 }
 
+#[test]
+fn the_probes_of_a_configuration_are_asked_beside_targets() {
+    let (web, folder) = (Web::start(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("zv.yaml");
+    let path = file.to_str().unwrap();
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write(&format!(
+        "probes:\n- {{ name: shop, http: '{}', expect: {{ body_contains: '\"ok\"' }} }}\n- {{ name: cache, tcp: '{}' }}\n",
+        web.url("/"),
+        nobody().trim_start_matches("tcp://"),
+    ));
+    let both = check(&["--config", path, "--json"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+    let value = json(&both);
+    let targets: Vec<&str> =
+        value["targets"].as_array().unwrap().iter().map(|t| t["target"].as_str().unwrap()).collect();
+    assert!(targets.len() == 2 && targets[0].starts_with("shop (http://"), "{targets:?}");
+    assert!(targets[1].starts_with("cache (tcp://"), "{targets:?}");
+    assert_eq!(value["targets"][0]["status"], "up");
+    web.set(200, "nothing");
+    let lacks = check(&[&web.url("/"), "--config", path, "--json"]);
+    let value = json(&lacks);
+    assert_eq!(value["targets"][0]["status"], "up");
+    assert!(value["targets"][1]["reason"].as_str().unwrap().starts_with("body lacks"), "{value}");
+
+    // The default file, where it is asked for.
+    let here = |arguments: &[&str]| {
+        let mut all = vec!["health-check"];
+        all.extend(arguments);
+        Ended::of(&command(&all).current_dir(folder.path()).output().unwrap())
+    };
+    assert_eq!(json(&here(&["--probes", "--json"]))["targets"].as_array().unwrap().len(), 2);
+    write("log: { level: info }\n");
+    let none = here(&["--probes"]);
+    assert!(none.code == Some(3) && none.err.contains("has no `probes`"), "{none:?}");
+    write("probes: [{ name: a, htp: x }]\n");
+    let wrong = check(&["--config", path]);
+    assert!(
+        wrong.code == Some(3) && wrong.err.contains("zv.yaml:1:") && wrong.err.contains("`http`"),
+        "{wrong:?}"
+    );
+    // What only the agent may read is not needed.
+    write(&format!(
+        "probes: [{{ name: a, http: '{}' }}]\napi: {{ token_file: /proc/1/mem }}\n",
+        web.url("/")
+    ));
+    assert_eq!(check(&["--config", path]).code, Some(0));
+}
+
+#[test]
+fn the_services_of_a_compose_file_are_judged_by_what_the_agent_sees() {
+    let agent = Agent::start(&Script::shop());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    let text = "name: ${NAME:-shop}\nservices: {orders: {scale: 2}, gone: {}, idle: {profiles: [debug]}}\n";
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap();
+    let url = agent.url();
+    let targets = |arguments: &[&str]| {
+        let mut all = vec!["--agent", url.as_str(), "--json"];
+        all.extend(arguments);
+        let ended = check(&all);
+        let value = json(&ended);
+        let told = |target: &Value| {
+            format!("{} {}", target["target"].as_str().unwrap(), target["status"].as_str().unwrap())
+        };
+        (ended.code, value["targets"].as_array().unwrap().iter().map(told).collect::<Vec<String>>())
+    };
+    let expected = ["docker://shop/gone down", "docker://shop/orders degraded"].map(str::to_owned);
+    assert_eq!(targets(&["-f", path]), (Some(2), expected.to_vec()));
+    assert_eq!(targets(&["--compose", folder.path().to_str().unwrap()]).1, expected);
+    let with_profile = targets(&["-f", path, "--profile", "debug"]).1;
+    assert!(with_profile.contains(&"docker://shop/idle down".to_owned()), "{with_profile:?}");
+    let other = targets(&["-f", path, "-p", "blog"]).1;
+    assert_eq!(other, ["docker://blog/gone down", "docker://blog/orders down"]);
+    std::fs::write(folder.path().join(".env"), "NAME=of-env\n").unwrap();
+    assert_eq!(targets(&["-f", path]).1[0], "docker://of-env/gone down");
+
+    let changes = folder.path().join("state");
+    let run =
+        || check(&["--agent", &url, "-f", path, "--only-changes", "--state", changes.to_str().unwrap()]);
+    assert!(run().out.contains("docker://of-env/gone is down"));
+    assert_eq!((run().out.as_str(), run().code), ("", Some(2)));
+}
+
+#[test]
+fn a_compose_file_that_is_none_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    let path = file.to_str().unwrap();
+    let missing = check(&["-f", path]);
+    assert!(missing.code == Some(3) && missing.err.contains("there is no"), "{missing:?}");
+    std::fs::write(&file, "services: [\"hunter2\"").unwrap();
+    let broken = check(&["-f", path]);
+    assert!(
+        broken.code == Some(3) && broken.err.contains("line") && !broken.err.contains("hunter2"),
+        "{broken:?}"
+    );
+    std::fs::write(&file, "services: {}").unwrap();
+    assert!(check(&["-f", path]).err.contains("names no services"));
+    assert_eq!(check(&["-p", "shop"]).code, Some(3));
+    std::fs::write(&file, "include: [x.yaml]\nservices: {a: {}}").unwrap();
+    let nowhere = check(&["-f", path, "--agent", &nobody().replace("tcp", "http")]);
+    assert!(nowhere.code == Some(3) && nowhere.err.contains("`include`"), "{nowhere:?}");
+    assert!(nowhere.out.contains("? unknown"), "{nowhere:?}");
+}
+
 /// A real Pushgateway; killed at the end.
 struct Gateway(Child);
 

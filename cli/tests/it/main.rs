@@ -7,6 +7,7 @@
 
 mod actions;
 mod agent;
+mod doctor;
 mod engine;
 mod generated;
 mod health_check;

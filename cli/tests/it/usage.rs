@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use crate::zv::{Ended, command, zv};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["ps"],
     &["why"],
     &["logs"],
     &["health-check"],
+    &["doctor"],
     &["stop"],
     &["start"],
     &["restart"],
@@ -99,4 +100,31 @@ fn variables_of_the_command_line_are_no_surprise_to_the_configuration() {
     let output = command(&["config", "check"]).env("ZV_AGENT", "http://localhost").output().unwrap();
     let shown = Ended::of(&output).done();
     assert!(!shown.contains("ZV_AGENT"), "{shown}");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said_to_be_that() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = command(&["config", "schema"]).stdout(full).output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{err}");
+    assert!(err.contains("Cannot write to standard output: No space left on device"), "{err}");
+}
+
+#[test]
+#[cfg(feature = "demo")]
+fn a_demo_says_where_it_is_and_what_to_do_where_it_cannot_be_there() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = zv(&["demo", "--listen", &address]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("--listen") && !refused.err.contains("api.listen"), "{refused:?}");
+
+    let told = zv(&["demo", "--json", "--for", "4s"]).done();
+    let lines: Vec<serde_json::Value> =
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(lines[0]["agent"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{told}");
+    assert!(lines[0]["replicas"][0]["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{told}");
+    assert_eq!(lines[1]["left_behind"], 0, "{told}");
 }

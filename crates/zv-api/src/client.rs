@@ -24,7 +24,8 @@ use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ActionReport, ActionRequest, BASE, Change, Death, Deaths, Happenings, LogLine, LogQuery, Snapshot,
+    ActionReport, ActionRequest, BASE, Change, Death, Deaths, Happenings, HostReport, LogLine, LogQuery,
+    Probe, Probes, Snapshot, StatsMessage, StatsPace,
 };
 
 pub use connect::{Connector, Io};
@@ -61,11 +62,12 @@ pub struct Event {
     pub body: EventBody,
 }
 
-/// A snapshot replaces all that was known; a change follows what came before it.
+/// A snapshot replaces all that was known; a change follows what came before it; measurements replace those before.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventBody {
     Snapshot(Box<Snapshot>),
     Change(Box<Change>),
+    Stats(Box<StatsMessage>),
 }
 
 /// What [`Client::events_forever`] yields.
@@ -116,6 +118,11 @@ impl Client {
         self.get("/stack", &Query::new()).await
     }
 
+    /// Returns what is known of the host.
+    pub async fn host(&self) -> Result<HostReport, ClientError> {
+        self.get("/host", &Query::new()).await
+    }
+
     /// Returns the last things that happened, oldest first.
     pub async fn happenings(&self, limit: usize) -> Result<Happenings, ClientError> {
         self.get("/happenings", &Query::new().with("limit", &limit)).await
@@ -135,6 +142,16 @@ impl Client {
     /// Reads one death record.
     pub async fn death(&self, id: &str) -> Result<Death, ClientError> {
         self.get(&format!("/deaths/{}", encoded(id)), &Query::new()).await
+    }
+
+    /// Lists the probes with their last results.
+    pub async fn probes(&self) -> Result<Probes, ClientError> {
+        self.get("/probes", &Query::new()).await
+    }
+
+    /// Reads one probe with all results that are kept.
+    pub async fn probe(&self, id: &str) -> Result<Probe, ClientError> {
+        self.get(&format!("/probes/{}", encoded(id)), &Query::new()).await
     }
 
     /// Carries out an action; `patience` bounds the wait for all of it.
@@ -160,13 +177,29 @@ impl Client {
         &self,
         last_event_id: Option<&str>,
     ) -> Result<BoxStream<'static, Result<Event, ClientError>>, ClientError> {
-        let call = Call::get(format!("{BASE}/events")).resuming(last_event_id);
+        self.events_with(last_event_id, None).await
+    }
+
+    /// The same, with measurements where a pace for them is given. An agent measures every second only for as long as
+    /// somebody follows [`StatsPace::Live`].
+    pub async fn events_with(
+        &self,
+        last_event_id: Option<&str>,
+        stats: Option<StatsPace>,
+    ) -> Result<BoxStream<'static, Result<Event, ClientError>>, ClientError> {
+        let query = Query::new().maybe("stats", stats.map(StatsPace::word));
+        let call = Call::get(query.at(&format!("{BASE}/events"))).resuming(last_event_id);
         Ok(streams::events(self.ask(call).await?))
     }
 
     /// Streams changes for as long as it is polled: connects again, with a growing pause, and resumes.
     pub fn events_forever(&self) -> BoxStream<'static, Notice> {
-        forever::events(self.clone())
+        forever::events(self.clone(), None)
+    }
+
+    /// The same, with measurements at a pace.
+    pub fn events_forever_with(&self, stats: StatsPace) -> BoxStream<'static, Notice> {
+        forever::events(self.clone(), Some(stats))
     }
 
     /// Streams log lines over one connection; `cursor` resumes an earlier stream of the same query.

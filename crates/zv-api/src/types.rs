@@ -1,6 +1,7 @@
 //! The shapes on the wire. Times are RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Snapshot {
     pub seq: u64,
     pub runtime: RuntimeState,
     pub stacks: Vec<Stack>,
+    /// With the last result only.
+    #[serde(default)]
+    pub probes: Vec<Probe>,
 }
 
 /// Whether the runtime can be asked.
@@ -60,7 +64,8 @@ pub struct Service {
     /// Of all replicas.
     #[serde(default)]
     pub restarts: u32,
-    /// What its replicas use together; absent while none is measured.
+    /// What its running replicas use together, one-off ones left out; absent while none is measured. What is not known
+    /// of one of them is not known of all.
     #[serde(default)]
     pub usage: Option<Usage>,
     pub replicas: Vec<Replica>,
@@ -83,6 +88,9 @@ pub struct Replica {
     pub config_hash: Option<String>,
     pub version: Option<String>,
     pub ports: Vec<String>,
+    /// Its own, one for each network; none where it shares the host's.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
     pub pid: Option<u32>,
     pub created_at: Option<DateTime<Utc>>,
     pub started_at: Option<DateTime<Utc>>,
@@ -164,7 +172,8 @@ pub struct Happening {
     pub replica: Option<String>,
     pub name: String,
     /// `created`, `started`, `died`, `out-of-memory`, `stopped`, `finished`, `paused`, `unpaused`, `healthy`,
-    /// `unhealthy`, `crash-loop`, `removed`, `scaled`, `runtime-up`, `runtime-down`, `action`.
+    /// `unhealthy`, `crash-loop`, `removed`, `scaled`, `runtime-up`, `runtime-down`, `action`, `probe-up`,
+    /// `probe-degraded`, `probe-unknown`, `probe-down`.
     pub kind: String,
     pub text: String,
 }
@@ -319,6 +328,25 @@ pub struct StatsMessage {
     /// The running replicas by id.
     pub replicas: BTreeMap<String, Usage>,
     pub host: Option<HostUsage>,
+}
+
+/// How often [`StatsMessage`]s are wished for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsPace {
+    /// Each time the agent measures for the record.
+    Recorded,
+    /// Every second.
+    Live,
+}
+
+impl StatsPace {
+    /// Returns the word in `?stats=`.
+    pub fn word(self) -> &'static str {
+        match self {
+            StatsPace::Recorded => "recorded",
+            StatsPace::Live => "live",
+        }
+    }
 }
 
 /// What the host uses now; part of `GET /host` and of `stats` events. What could not be read is absent.

@@ -147,6 +147,11 @@ impl LabelsBuilder {
         self.labels.retain(keep);
     }
 
+    /// Returns the labels set so far, in the order of their names.
+    pub fn iter(&self) -> std::slice::Iter<'_, Label> {
+        self.labels.iter()
+    }
+
     /// Returns the value set so far; the empty text where there is none.
     pub fn get(&self, name: &str) -> &str {
         let found = self.labels.binary_search_by(|label| (*label.name).cmp(name));

@@ -13,5 +13,5 @@ pub mod storage;
 pub use labels::{Label, Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metric::MetricKind;
-pub use sample::{STALE_NAN, Sample, Timestamp, is_stale};
+pub use sample::{NORMAL_NAN, STALE_NAN, Sample, Timestamp, is_stale};
 pub use storage::{Queryable, Samples, SelectError, Selected, TimeRange};

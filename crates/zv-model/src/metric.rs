@@ -31,6 +31,21 @@ impl MetricKind {
             MetricKind::Unknown => "unknown",
         }
     }
+
+    /// Returns the kind that OpenMetrics' word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let kinds = [
+            MetricKind::Counter,
+            MetricKind::Gauge,
+            MetricKind::Histogram,
+            MetricKind::GaugeHistogram,
+            MetricKind::Summary,
+            MetricKind::Info,
+            MetricKind::StateSet,
+            MetricKind::Unknown,
+        ];
+        kinds.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 impl fmt::Display for MetricKind {

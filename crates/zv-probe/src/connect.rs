@@ -41,6 +41,10 @@ pub(crate) async fn addresses(
     trace: &mut Trace,
 ) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(address) = endpoint.host.parse::<IpAddr>() {
+        if trace.addresses.contains(&address) {
+            let all = trace.addresses.iter().take(MOST_ADDRESSES);
+            return Ok(all.map(|address| SocketAddr::new(*address, endpoint.port)).collect());
+        }
         return Ok(vec![SocketAddr::new(address, endpoint.port)]);
     }
     trace.enter_for(Phase::Resolve, endpoint.host.clone());
@@ -65,6 +69,7 @@ pub(crate) async fn stream(
     trace: &mut Trace,
 ) -> Result<(TcpStream, String), Fault> {
     let addresses = addresses(endpoint, prober, trace).await?;
+    trace.address = addresses.first().map(SocketAddr::ip);
     let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     trace.enter_for(Phase::Connect, told);
     let (stream, peer) = fastest(&addresses).await?;
@@ -76,6 +81,13 @@ pub(crate) async fn stream(
 
 /// Tries the addresses, each a little later than the one before or as soon as that one failed.
 async fn fastest(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Fault> {
+    // As nearly always: nobody has to be raced.
+    if let [only] = addresses {
+        let stream = TcpStream::connect(only).await;
+        return stream
+            .map(|stream| (stream, *only))
+            .map_err(|error| Fault::down(wire::refused(&only.to_string(), &error)));
+    }
     let mut waiting = addresses.iter().copied();
     let mut tried = FuturesUnordered::new();
     let mut refusals: Vec<String> = Vec::new();

@@ -40,6 +40,7 @@ pub(crate) async fn check(dns: &Dns, prober: &Prober, trace: &mut Trace) -> Resu
         }
         None => prober.resolver.first_server().await?,
     };
+    trace.address = Some(server.ip());
     trace.peer = Some(server);
     trace.enter_for(Phase::Processing, server.to_string());
     let answer = ask(server, &dns.name, dns.kind).await.map_err(|silence| Fault::down(silence.0))?;
@@ -62,6 +63,7 @@ pub(crate) async fn check(dns: &Dns, prober: &Prober, trace: &mut Trace) -> Resu
         };
         if !answer.records.iter().any(same) {
             let told = quote(told.as_bytes());
+            trace.mismatched = true;
             return Err(Fault::down(format!("{server} answers `{told}` for `{name}`, not `{expected}`")));
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::target::Exec;
 use crate::trace::{Phase, Trace};
-use crate::verdict::Fault;
+use crate::verdict::{Fault, Report};
 use crate::words::quote;
 
 /// What is kept of each output; the rest is read and forgotten, so that the program does not wait.
@@ -23,12 +23,18 @@ const KEPT: usize = 64 * 1024;
 /// How long outputs may stay open once the whole group is killed: somebody who left it may hold them.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// Variables that are ours and none of the program's business.
+const HIDDEN: [&str; 1] = ["ZV_TOKEN"];
+
 /// Runs a probe.
 pub(crate) async fn check(exec: &Exec, trace: &mut Trace) -> Result<String, Fault> {
     let program = &exec.program;
     trace.enter_for(Phase::Processing, format!("`{program}`"));
     let mut command = Command::new(program);
     command.args(&exec.arguments).process_group(0).kill_on_drop(true);
+    for name in HIDDEN {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().map_err(|error| Fault::unknown(format!("`{program}` cannot be run: {error}")))?;
@@ -50,6 +56,10 @@ pub(crate) async fn check(exec: &Exec, trace: &mut Trace) -> Result<String, Faul
         };
         ended.map_err(|error| Fault::unknown(format!("`{program}` cannot be waited for: {error}")))?
     };
+    for output in [&said, &complained] {
+        // The end is what tells; half the room for each.
+        trace.hear(&output[output.len().saturating_sub(Report::OUTPUT_LIMIT / 2)..]);
+    }
     let told = last_line(&said).or_else(|| last_line(&complained));
     if status.success() {
         return Ok(told.unwrap_or_default());

@@ -50,10 +50,12 @@ pub(crate) async fn check(
         let mut answer = exchange::send(&hop, prober, trust, trace).await?;
         let status = answer.status();
         trace.http_status = Some(status.as_u16());
+        trace.http = Some(answer.facts(hop.url.scheme() == "https"));
+        trace.output.clear();
         let expected = http.expect.status.contains(status.as_u16());
         if expected || http.redirects == 0 || !is_redirect(status) {
             if !expected {
-                return Err(unexpected_status(&hop, status, http, &mut answer).await);
+                return Err(unexpected_status(&hop, status, http, &mut answer, trace).await);
             }
             return judged(http, status, &mut answer, trace).await;
         }
@@ -105,9 +107,19 @@ fn redirected(hop: &Hop, status: StatusCode, location: &HeaderValue) -> Result<H
 }
 
 /// Says what came instead of the expected status, in the server's own words where it has any.
-async fn unexpected_status(hop: &Hop, status: StatusCode, http: &Http, answer: &mut Answer) -> Fault {
+async fn unexpected_status(
+    hop: &Hop,
+    status: StatusCode,
+    http: &Http,
+    answer: &mut Answer,
+    trace: &mut Trace,
+) -> Fault {
     let told = match timeout(HEAR_OUT, answer.first_chunk()).await {
-        Ok(Some(said)) if !said.is_empty() => format!(": `{}`", quote(&said)),
+        Ok(Some(said)) if !said.is_empty() => {
+            trace.hear(&said);
+            trace.read_body(said.len());
+            format!(": `{}`", quote(&said))
+        }
         _ => String::new(),
     };
     let at = if hop.url == http.url { String::new() } else { format!(" at {}", brief(&hop.url)) };
@@ -122,8 +134,12 @@ async fn judged(
     trace: &mut Trace,
 ) -> Result<String, Fault> {
     let (body, is_whole) = answer.body(BODY_LIMIT, trace).await?;
+    trace.read_body(body.len());
     for rule in &http.expect.body {
-        judge_body(rule, &body, is_whole).map_err(Fault::down)?;
+        judge_body(rule, &body, is_whole).map_err(|lack| {
+            trace.mismatched = true;
+            Fault::down(lack)
+        })?;
     }
     Ok(status.to_string())
 }
@@ -149,7 +165,7 @@ fn judge_body(rule: &BodyRule, body: &[u8], is_whole: bool) -> Result<(), String
                 serde_json::from_slice(body).map_err(|error| format!("body is no JSON: {error}"))?;
             let found = json.pointer(pointer).ok_or_else(|| format!("body has nothing at `{pointer}`"))?;
             match equals {
-                Some(wanted) if wanted != found => {
+                Some(wanted) if !is_same(wanted, found) => {
                     let found = quote(found.to_string().as_bytes());
                     Err(format!("body has {found} at `{pointer}`, not {wanted}"))
                 }
@@ -157,6 +173,14 @@ fn judge_body(rule: &BodyRule, body: &[u8], is_whole: bool) -> Result<(), String
             }
         }
     }
+}
+
+/// Compares as a person reads it: text also stands for the number or truth value that is written so.
+fn is_same(wanted: &Value, found: &Value) -> bool {
+    let written = |text: &str| {
+        !found.is_string() && serde_json::from_str(text).is_ok_and(|value: Value| value == *found)
+    };
+    wanted == found || wanted.as_str().is_some_and(written)
 }
 
 #[cfg(test)]
@@ -174,6 +198,7 @@ mod tests {
             (BodyRule::matches("^ok$").unwrap(), "body does not match `^ok$`"),
             (json("/db/lag", None), ""),
             (json("/db/lag", Some(3.into())), ""),
+            (json("/db/lag", Some("3".into())), ""),
             (json("/db/lag", Some(0.into())), "body has 3 at `/db/lag`, not 0"),
             (json("/cache", None), "body has nothing at `/cache`"),
         ] {

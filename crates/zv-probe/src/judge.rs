@@ -2,6 +2,7 @@
 //! wakes nobody.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Confirm {
 impl Confirm {
     /// Every result counts at once.
     pub const AT_ONCE: Self = Self { needed: 1, of: 1 };
+    /// Where nothing else is said: one lost packet wakes nobody.
+    pub const USUAL: Self = Self { needed: 2, of: 3 };
 
     /// Returns `needed` of `of`.
     pub fn new(needed: usize, of: usize) -> Result<Self, TargetError> {
@@ -33,6 +36,12 @@ impl Confirm {
     }
 }
 
+impl fmt::Display for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.needed, self.of)
+    }
+}
+
 impl FromStr for Confirm {
     type Err = TargetError;
 
@@ -42,7 +51,8 @@ impl FromStr for Confirm {
         let parsed = parts.and_then(|(needed, of)| Some((number(needed)?, number(of)?)));
         let (needed, of) = parsed.ok_or_else(|| {
             let text = crate::words::quote(text.as_bytes());
-            TargetError::new(format!("`{text}` does not say how many must agree: write it like `2 of 3`"))
+            let how = "write it like `2 of 3`";
+            TargetError::with_discreet(format!("`{text}` does not say how many must agree: {how}"), how)
         })?;
         Self::new(needed, of)
     }

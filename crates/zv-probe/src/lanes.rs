@@ -15,32 +15,48 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// So many times the limit may be under way in all, which bounds open files.
 const MOST_WAITING: usize = 16;
 
-/// Runs jobs and yields each output, with the job's place in the order given, as it comes. At most `limit` jobs are
-/// under way that began less than 250 ms ago, and at most 16 times as many in all.
+/// A bound on jobs that come one after the other. At most `limit` of them are under way that began less than 250 ms ago,
+/// and at most 16 times as many in all.
+#[derive(Debug)]
+pub struct Lanes {
+    fresh: Semaphore,
+    all: Semaphore,
+}
+
+impl Lanes {
+    /// Returns lanes for `limit` busy jobs.
+    pub fn new(limit: usize) -> Self {
+        let limit = limit.clamp(1, Semaphore::MAX_PERMITS / MOST_WAITING);
+        Self { fresh: Semaphore::new(limit), all: Semaphore::new(limit * MOST_WAITING) }
+    }
+
+    /// Runs a job once there is a place for it.
+    pub async fn run<F: Future>(&self, job: F) -> F::Output {
+        // Nobody closes these, so that there always is a permit in the end.
+        let _waiting = self.all.acquire().await.ok();
+        let place = self.fresh.acquire().await.ok();
+        let mut job = pin!(job);
+        let soon = timeout(PATIENCE, &mut job).await;
+        drop(place);
+        match soon {
+            Ok(output) => output,
+            Err(_) => job.await,
+        }
+    }
+}
+
+/// Runs jobs through [`Lanes`] and yields each output, with the job's place in the order given, as it comes.
 pub fn run<I>(jobs: I, limit: usize) -> impl Stream<Item = (usize, <I::Item as Future>::Output)>
 where
     I: IntoIterator<Item: Future>,
 {
-    let limit = limit.clamp(1, Semaphore::MAX_PERMITS / MOST_WAITING);
-    let lanes = Arc::new((Semaphore::new(limit), Semaphore::new(limit * MOST_WAITING)));
+    let lanes = Arc::new(Lanes::new(limit));
     let running: FuturesUnordered<_> = jobs
         .into_iter()
         .enumerate()
         .map(|(number, job)| {
             let lanes = Arc::clone(&lanes);
-            async move {
-                let (fresh, all) = &*lanes;
-                // Nobody closes these, so that there always is a permit in the end.
-                let _waiting = all.acquire().await.ok();
-                let place = fresh.acquire().await.ok();
-                let mut job = pin!(job);
-                let soon = timeout(PATIENCE, &mut job).await;
-                drop(place);
-                match soon {
-                    Ok(output) => (number, output),
-                    Err(_) => (number, job.await),
-                }
-            }
+            async move { (number, lanes.run(job).await) }
         })
         .collect();
     running

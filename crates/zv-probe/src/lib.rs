@@ -13,6 +13,7 @@ mod dns;
 mod exec;
 mod http;
 mod judge;
+pub mod labels;
 pub mod lanes;
 mod mysql;
 mod postgres;
@@ -31,11 +32,11 @@ mod words;
 pub use hyper::Method;
 pub use judge::{Confirm, Flip, Judge};
 pub use prober::{Prober, run_all};
-pub use schedule::Schedule;
+pub use schedule::{Pace, Schedule};
 pub use secret::Secret;
 pub use target::{
     BodyRule, Check, Credentials, Dns, Encryption, Endpoint, Exec, Http, HttpExpect, Mysql, Postgres,
     RecordKind, Redis, StatusSet, Target, TargetError, Tcp, Tls,
 };
 pub use tls::Trust;
-pub use verdict::{Phases, Report, Verdict};
+pub use verdict::{HttpAnswer, Phases, Report, Verdict};

@@ -12,8 +12,11 @@ use crate::target::{Check, Target};
 use crate::tls::{self, Trust};
 use crate::trace::Trace;
 use crate::verdict::{Fault, Report, Verdict};
-use crate::words::span;
+use crate::words::{cut, span, visible};
 use crate::{clock, dns, exec, http, mysql, postgres, redis, tcp};
+
+/// A reason is a sentence; what is longer repeats something long.
+const REASON_LIMIT: usize = 512;
 
 /// What probes share: how names are found and whom TLS trusts where a target does not say.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ impl Prober {
             return Report::not_tried();
         }
         let mut trace = Trace::new();
+        trace.addresses.clone_from(&target.addresses);
         let outcome = match timeout_at(begun + limit, Box::pin(self.check(target, &mut trace))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(trace.cut_off(limit)),
@@ -47,15 +51,24 @@ impl Prober {
             Ok(note) => graded(target, &trace, duration, note),
             Err(Fault { verdict, reason }) => (verdict, reason),
         };
+        let is_up = verdict == Verdict::Up;
+        let output = (!is_up && !trace.output.is_empty())
+            .then(|| visible(&target.masked(String::from_utf8_lossy(&trace.output)), Report::OUTPUT_LIMIT));
         Report {
             verdict,
-            reason,
+            reason: cut(target.masked(reason.into()).into_owned(), REASON_LIMIT),
             duration,
             phases,
+            address: trace.address,
             peer: trace.peer,
             http_status: trace.http_status,
+            http: trace.http,
             redirects: trace.redirects,
+            tls_version: trace.tls_version,
+            tls_cipher: trace.tls_cipher,
             certificate_ends: trace.certificate_ends,
+            mismatched: trace.mismatched,
+            output,
         }
     }
 

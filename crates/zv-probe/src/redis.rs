@@ -21,6 +21,7 @@ pub(crate) async fn check(
     trust: &Trust,
     trace: &mut Trace,
 ) -> Result<String, Fault> {
+    trace.is_listening = true;
     let mut wire = if redis.tls {
         tls::connect(&redis.endpoint, &redis.endpoint.host, prober, trust, trace).await?
     } else {

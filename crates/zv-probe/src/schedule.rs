@@ -3,8 +3,37 @@
 
 use std::time::Duration;
 
+use crate::judge::Confirm;
+
+/// How often a target is probed where nothing else is said.
+const EVERY: Duration = Duration::from_secs(10);
+/// While a target is not well it is probed so many times as often, and no more often than each second for that.
+const FAILING_PARTS: u32 = 5;
+const FAILING_LEAST: Duration = Duration::from_secs(1);
 /// An interval varies by so many parts of itself to either side.
 const JITTER_PARTS: u32 = 20;
+
+/// How often a target is probed, and how many results must agree before what stands changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub schedule: Schedule,
+    pub confirm: Confirm,
+}
+
+impl Pace {
+    /// Returns the pace with these intervals, the second one while the target is not well; what is absent is as usual.
+    pub fn new(every: Option<Duration>, failing: Option<Duration>, confirm: Option<Confirm>) -> Self {
+        let every = every.unwrap_or(EVERY);
+        let failing = failing.unwrap_or_else(|| (every / FAILING_PARTS).max(FAILING_LEAST));
+        Self { schedule: Schedule::new(every, failing), confirm: confirm.unwrap_or(Confirm::USUAL) }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new(None, None, None)
+    }
+}
 
 /// How often a target is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

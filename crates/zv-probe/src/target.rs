@@ -1,9 +1,12 @@
 //! What is probed and how: built by hand, from a configuration, or parsed from what a person typed.
 
+mod elsewhere;
 pub(crate) mod http;
 mod parse;
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +23,26 @@ const CERTIFICATE_DAYS: u32 = 14;
 
 /// A target that cannot be meant, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TargetError(String);
+#[error("{told}")]
+pub struct TargetError {
+    told: String,
+    /// The same without what the person wrote, where `told` repeats any of it.
+    discreet: Option<String>,
+}
 
 impl TargetError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+    /// Returns the error that says `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { told: text.into(), discreet: None }
+    }
+
+    pub(crate) fn with_discreet(text: impl Into<String>, discreet: impl Into<String>) -> Self {
+        Self { told: text.into(), discreet: Some(discreet.into()) }
+    }
+
+    /// Returns what is wrong without repeating what was written: that may come from where secrets do.
+    pub fn discreet(&self) -> &str {
+        self.discreet.as_deref().unwrap_or(&self.told)
     }
 }
 
@@ -43,18 +60,50 @@ pub struct Target {
     pub certificate_days: u32,
     /// Whom its TLS trusts; what the prober trusts where absent.
     pub trust: Option<Arc<Trust>>,
+    /// Addresses of one host, of which one as the target's host stands for all: whichever answers first is taken.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Target {
     /// Returns a target with the usual limits.
     pub fn new(name: impl Into<String>, check: Check) -> Self {
         let (timeout, certificate_days) = (TIMEOUT, CERTIFICATE_DAYS);
-        Self { name: name.into(), check, timeout, within: None, certificate_days, trust: None }
+        let name = name.into();
+        Self { name, check, timeout, within: None, certificate_days, trust: None, addresses: Vec::new() }
     }
 
     /// Parses a target as people type it: `http://…`, `tcp://HOST:PORT`, `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        parse::target(text)
+        parse::target(text, None)
+    }
+
+    /// Parses a target whose password is kept elsewhere.
+    pub fn parse_with_password(text: &str, password: &Secret) -> Result<Self, TargetError> {
+        parse::target(text, Some(password))
+    }
+}
+
+impl Target {
+    /// Returns text without the secrets of this target, which a server may repeat.
+    pub(crate) fn masked<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let mut text = text;
+        for secret in self.secrets() {
+            // A shorter one is found in any text.
+            if secret.len() >= 4 && text.contains(secret) {
+                text = text.replace(secret, "***").into();
+            }
+        }
+        text
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        match &self.check {
+            Check::Http(http) => http.secrets(),
+            Check::Redis(redis) => redis.credentials.secret(),
+            Check::Postgres(postgres) => postgres.credentials.secret(),
+            Check::Mysql(mysql) => mysql.credentials.secret(),
+            Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) | Check::Exec(_) => Vec::new(),
+        }
     }
 }
 
@@ -69,6 +118,22 @@ pub enum Check {
     Postgres(Postgres),
     Mysql(Mysql),
     Exec(Exec),
+}
+
+impl Check {
+    /// Returns the word for the kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Check::Http(_) => "http",
+            Check::Tcp(_) => "tcp",
+            Check::Tls(_) => "tls",
+            Check::Dns(_) => "dns",
+            Check::Redis(_) => "redis",
+            Check::Postgres(_) => "postgres",
+            Check::Mysql(_) => "mysql",
+            Check::Exec(_) => "exec",
+        }
+    }
 }
 
 /// A port that takes connections, and perhaps answers.
@@ -118,6 +183,10 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    fn secret(&self) -> Vec<&str> {
+        self.password.iter().map(Secret::expose).collect()
+    }
+
     /// Says whether there is nobody to log in as. Then a server that asks for a login is well.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.user.is_none() && self.password.is_none()

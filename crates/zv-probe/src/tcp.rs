@@ -13,6 +13,7 @@ const LIMIT: usize = 64 * 1024;
 
 /// Runs a probe.
 pub(crate) async fn check(tcp: &Tcp, prober: &Prober, trace: &mut Trace) -> Result<String, Fault> {
+    trace.is_listening = true;
     let mut wire = connect::tcp(&tcp.endpoint, prober, trace).await?;
     if !tcp.send.is_empty() {
         trace.enter_for(Phase::Processing, wire.peer().to_owned());
@@ -41,9 +42,11 @@ async fn expect(wire: &mut Wire, wanted: &[u8], trace: &mut Trace) -> Result<Str
             Fault::down(format!("{} says `{said}`{when}, not `{wanted}`", wire.peer()))
         };
         if looked_at >= LIMIT {
+            trace.mismatched = true;
             return Err(lacks(wire, &format!(" and more in {}", bytes(LIMIT))));
         }
         if !wire.fill(trace).await? {
+            trace.mismatched = true;
             return Err(lacks(wire, ""));
         }
     }

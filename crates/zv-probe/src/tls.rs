@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ProtocolVersion, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::sync::OnceCell;
@@ -54,6 +54,11 @@ impl Trust {
     /// Believes the authorities of the system; where there are none, as in an image made from scratch, the well-known.
     pub fn system() -> Self {
         Self::of(Kind::System)
+    }
+
+    /// Counts the authorities of the system; none where the well-known stand in for them.
+    pub fn authorities_of_system() -> usize {
+        rustls_native_certs::load_native_certs().certs.len()
     }
 
     /// Believes the authorities in this PEM text and no others.
@@ -165,6 +170,13 @@ pub(crate) async fn upgrade(
         .connect(server, io)
         .await
         .map_err(|error| Fault::down(handshake_failure(&peer, name, &error)))?;
+    trace.tls_version = match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => Some("TLS 1.2"),
+        Some(ProtocolVersion::TLSv1_3) => Some("TLS 1.3"),
+        _ => None,
+    };
+    let suite = stream.get_ref().1.negotiated_cipher_suite();
+    trace.tls_cipher = suite.and_then(|suite| suite.suite().as_str());
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     trace.certificate_ends = chain.iter().filter_map(|certificate| certificate::end(certificate)).min();
     Ok(Wire::new(Box::new(stream), peer))

@@ -1,12 +1,12 @@
 //! What is known of a probe while it runs: it outlives a probe that is cut off by its deadline, and says where that was.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::verdict::{Fault, Phases};
+use crate::verdict::{Fault, HttpAnswer, Phases, Report};
 use crate::words::span;
 
 /// A part of a probe.
@@ -27,10 +27,21 @@ pub(crate) struct Trace {
     phases: Phases,
     /// Whom the current phase waits for, as a person writes it.
     subject: String,
+    /// The target's addresses, where it has several.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) http_status: Option<u16>,
     pub(crate) redirects: u32,
+    pub(crate) http: Option<HttpAnswer>,
+    pub(crate) tls_version: Option<&'static str>,
+    pub(crate) tls_cipher: Option<&'static str>,
     pub(crate) certificate_ends: Option<i64>,
+    pub(crate) mismatched: bool,
+    /// What is read goes into [`Trace::output`].
+    pub(crate) is_listening: bool,
+    /// The beginning of what was answered last.
+    pub(crate) output: Vec<u8>,
 }
 
 impl Trace {
@@ -40,10 +51,31 @@ impl Trace {
             current: None,
             phases: Phases::default(),
             subject: String::new(),
+            addresses: Vec::new(),
+            address: None,
             peer: None,
             http_status: None,
             redirects: 0,
+            http: None,
+            tls_version: None,
+            tls_cipher: None,
             certificate_ends: None,
+            mismatched: false,
+            is_listening: false,
+            output: Vec::new(),
+        }
+    }
+
+    /// Keeps the beginning of what is answered.
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
+        let room = Report::OUTPUT_LIMIT.saturating_sub(self.output.len());
+        self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Notes how much was read of the body of the last answer.
+    pub(crate) fn read_body(&mut self, bytes: usize) {
+        if let Some(answer) = &mut self.http {
+            answer.body_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         }
     }
 

@@ -13,9 +13,9 @@ use crate::words;
 const CHUNK: usize = 8 * 1024;
 
 /// What a probe speaks over.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
 /// A connection to one peer, with what was read and not yet used.
 pub(crate) struct Wire {
@@ -60,7 +60,11 @@ impl Wire {
     /// Reads more; says whether anything came. The first byte ends the phase of processing.
     pub(crate) async fn fill(&mut self, trace: &mut Trace) -> Result<bool, Fault> {
         self.buffer.reserve(CHUNK);
+        let before = self.buffer.len();
         let read = self.io.read_buf(&mut self.buffer).await.map_err(|error| lost(&self.peer, &error))?;
+        if trace.is_listening {
+            trace.hear(&self.buffer[before..]);
+        }
         trace.answered();
         Ok(read > 0)
     }

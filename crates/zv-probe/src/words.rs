@@ -44,6 +44,32 @@ pub(crate) fn quote(bytes: &[u8]) -> String {
     line
 }
 
+/// Returns text with its control characters made visible, cut to `limit` bytes. Lines stay lines.
+pub(crate) fn visible(text: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(limit));
+    for c in text.chars() {
+        if c == '\n' || !(c.is_control() || is_direction(c)) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+        if shown.len() > limit {
+            break;
+        }
+    }
+    cut(shown, limit)
+}
+
+/// Cuts text to `limit` bytes, the mark that it was cut among them.
+pub(crate) fn cut(mut text: String, limit: usize) -> String {
+    const MARK: char = '…';
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit.saturating_sub(MARK.len_utf8())));
+        text.push(MARK);
+    }
+    text
+}
+
 /// Characters that turn the direction of text around, with which a line can be made to read as another one.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -79,6 +105,13 @@ mod tests {
         assert_eq!(quote(b"\x1b[2Jred\r\n\r\n  line\0"), "[2Jred line");
         assert_eq!(quote("a\u{202e}b".as_bytes()), "a b");
         assert_eq!(bytes(64 * 1024), "64 KiB");
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_sent_on() {
+        assert_eq!(visible("a\x1b[2J\r\n\tb\u{202e}", 100), "a\\u{1b}[2J\\r\n\\tb\\u{202e}");
+        assert_eq!(visible("ääää", 6), "ä…");
+        assert_eq!(cut("abc".into(), 3), "abc");
     }
 
     proptest! {

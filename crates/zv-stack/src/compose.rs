@@ -35,7 +35,11 @@ pub mod label {
 /// What compose files say, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct File {
+    /// The project's name; absent where a variable in it is unknown, too.
+    pub name: Option<String>,
     pub services: BTreeMap<String, Service>,
+    /// It takes services from other files, which are not read.
+    pub includes: bool,
 }
 
 /// What they say of one service.
@@ -44,6 +48,8 @@ pub struct Service {
     /// `deploy.replicas` or `scale`; absent where neither stands or where a variable in it is unknown.
     pub replicas: Option<u32>,
     pub depends_on: Vec<Arc<str>>,
+    /// It is meant to run only with one of these; always where there are none.
+    pub profiles: Vec<Arc<str>>,
 }
 
 /// The services of a file; no real one comes near.
@@ -61,16 +67,30 @@ pub enum ParseError {
 impl File {
     /// Puts a later file on top: it wins where it says something, and adds to what a service needs.
     pub fn merge(&mut self, later: File) {
+        self.name = later.name.or(self.name.take());
+        self.includes |= later.includes;
         for (name, service) in later.services {
             let merged = self.services.entry(name).or_default();
             merged.replicas = service.replicas.or(merged.replicas);
-            for needed in service.depends_on {
-                if !merged.depends_on.contains(&needed) {
-                    merged.depends_on.push(needed);
-                }
-            }
+            add(&mut merged.depends_on, service.depends_on);
+            add(&mut merged.profiles, service.profiles);
         }
     }
+}
+
+fn add(names: &mut Vec<Arc<str>>, more: Vec<Arc<str>>) {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+}
+
+/// Returns the project's name that Compose makes of the name of a folder: what may not stand in one is left out.
+pub fn project_name(folder: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let name: String = folder.to_lowercase().chars().filter(allowed).collect();
+    name.trim_start_matches(['_', '-']).to_owned()
 }
 
 /// Parses one compose file; `env` holds what its variables may be.
@@ -78,7 +98,10 @@ pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<File, ParseEr
     // A file may be empty, or hold comments only.
     let raw: Option<RawFile> = serde_saphyr::from_str(text)
         .map_err(|error| ParseError::Line(error.location().map_or(1, |at| at.line())))?;
-    let services = raw.unwrap_or_default().services.unwrap_or_default();
+    let raw = raw.unwrap_or_default();
+    let name = raw.name.and_then(|name| interpolate::expand(&name, env));
+    let includes = raw.include.is_some();
+    let services = raw.services.unwrap_or_default();
     if services.len() > SERVICES {
         return Err(ParseError::TooMany);
     }
@@ -87,9 +110,10 @@ pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<File, ParseEr
         let replicas = service.deploy.and_then(|deploy| deploy.replicas).or(service.scale);
         let replicas = replicas.and_then(|scalar| interpolate::expand(&scalar.0, env)?.trim().parse().ok());
         let depends_on = service.depends_on.map(|names| names.0).unwrap_or_default();
-        (name, Service { replicas, depends_on })
+        let profiles = service.profiles.map(|names| names.0).unwrap_or_default();
+        (name, Service { replicas, depends_on, profiles })
     };
-    Ok(File { services: services.into_iter().map(read).collect() })
+    Ok(File { name, services: services.into_iter().map(read).collect(), includes })
 }
 
 /// Parses a `.env` file: the last of several equal names wins, what is no assignment is passed over.
@@ -114,6 +138,8 @@ fn assignment(line: &str) -> Option<(String, String)> {
 
 #[derive(Deserialize, Default)]
 struct RawFile {
+    name: Option<String>,
+    include: Option<de::IgnoredAny>,
     services: Option<BTreeMap<String, Option<RawService>>>,
 }
 
@@ -122,6 +148,7 @@ struct RawService {
     scale: Option<Scalar>,
     deploy: Option<RawDeploy>,
     depends_on: Option<Names>,
+    profiles: Option<Names>,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +261,21 @@ services:
         assert_eq!(file.services["a"].depends_on, ["db".into()] as [Arc<str>; 1]);
         assert_eq!(file.services["b"].depends_on, ["db".into(), "cache".into()] as [Arc<str>; 2]);
         assert!(file.services["c"].depends_on.is_empty());
+    }
+
+    #[test]
+    fn names_profiles_and_includes_are_read() {
+        let text =
+            "name: ${P:-shop}\ninclude: [other.yaml]\nservices: {a: {profiles: [debug, dev]}, b: {}}\n";
+        let mut file = parse(text, &env(&[])).unwrap();
+        assert_eq!((file.name.as_deref(), file.includes), (Some("shop"), true));
+        assert_eq!(file.services["a"].profiles, ["debug".into(), "dev".into()] as [Arc<str>; 2]);
+        assert!(file.services["b"].profiles.is_empty());
+        file.merge(parse("name: other\nservices: {b: {profiles: [dev]}}", &env(&[])).unwrap());
+        assert_eq!((file.name.as_deref(), file.services["b"].profiles.len()), (Some("other"), 1));
+        for (folder, name) in [("My Shop", "myshop"), ("_x-1", "x-1"), ("läden", "lden"), ("...", "")] {
+            assert_eq!(project_name(folder), name);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Docker runtime: stacks of containers through the engine's API.
 
 mod actions;
+pub mod checkup;
 mod connect;
 mod engine;
 mod evidence;
@@ -27,7 +28,7 @@ use crate::input::Input;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
 use crate::runtime::{ActionError, LogError, LogRange};
-use crate::stats::Stats;
+use crate::stats::Measurement;
 
 /// A version agreed on this long ago is agreed on anew: the engine may have been replaced since.
 const AGREED_FOR: Duration = Duration::from_secs(30);
@@ -94,7 +95,7 @@ impl DockerRuntime {
         logs::read(Arc::clone(&self.inner), id.clone(), range)
     }
 
-    pub(crate) async fn stats(&self, id: &ReplicaId) -> Option<Stats> {
+    pub(crate) async fn measure(&self, id: &ReplicaId) -> Option<Measurement> {
         stats::measure(&self.inner, id).await
     }
 

@@ -62,6 +62,11 @@ pub fn engine_event(data: &[u8]) {
     }
 }
 
+/// Reads what may be a file of counters of the kernel, as each of them.
+pub fn kernel_counters(data: &[u8]) {
+    crate::stats::check_counters(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,12 +74,13 @@ mod tests {
     #[test]
     fn every_seed_holds() {
         type Target = (&'static str, fn(&[u8]));
-        let targets: [Target; 5] = [
+        let targets: [Target; 6] = [
             ("log_join", log_join),
             ("log_cursor", log_cursor),
             ("compose_file", compose_file),
             ("stack_file", stack_file),
             ("engine_event", engine_event),
+            ("kernel_counters", kernel_counters),
         ];
         for (name, target) in targets {
             let folder = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));

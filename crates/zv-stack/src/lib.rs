@@ -16,6 +16,7 @@ pub mod model;
 pub mod reducer;
 pub mod runtime;
 pub mod stats;
+pub mod visibility;
 
 pub use input::{Event, EventKind, Input};
 pub use model::*;

@@ -50,7 +50,7 @@ use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
 use crate::reducer::Memory;
 use crate::runtime::{ActionError, LogError, LogRange};
-use crate::stats::{self, Stats};
+use crate::stats::{Measurement, Meters, Running};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Asks that may wait for the supervisor.
@@ -187,10 +187,12 @@ impl LocalRuntime {
         }
     }
 
-    pub(crate) async fn stats(&self, id: &ReplicaId) -> Option<Stats> {
+    pub(crate) async fn measure(&self, id: &ReplicaId) -> Option<Measurement> {
         let pid = self.inner.context.registry.get(id)?.facts().pid?;
+        let running = [Running { id: id.clone(), pid: Some(pid) }];
         // A pass over the process table takes milliseconds on a busy host.
-        tokio::task::spawn_blocking(move || stats::of_process_tree(pid, clock::now())).await.ok()?
+        let measuring = tokio::task::spawn_blocking(move || Meters::of_trees().round(&running, clock::now()));
+        measuring.await.ok()?.measured.pop().map(|(_, measurement)| measurement)
     }
 
     pub(crate) async fn evidence(&self, id: &ReplicaId) -> Evidence {

@@ -12,7 +12,7 @@ use crate::local::LocalRuntime;
 use crate::logs::LogLine;
 use crate::model::{ReplicaId, ServiceKey};
 use crate::reducer::Memory;
-use crate::stats::{Measurement, Meters, Stats};
+use crate::stats::{Measurement, Meters, Running, Stats};
 
 /// What runs replicas.
 #[derive(Debug, Clone)]
@@ -98,24 +98,26 @@ impl Runtime {
 
     /// Measures one replica once, by asking for it: for those that [`Meters`] cannot see.
     pub async fn measure(&self, id: &ReplicaId) -> Option<Measurement> {
-        self.stats(id).await.as_ref().map(Measurement::from)
+        match self {
+            Runtime::Docker(docker) => docker.measure(id).await,
+            Runtime::Local(local) => local.measure(id).await,
+        }
     }
 
     /// Measures a container through its own control group, without a word to the engine; `pid` is its first process.
     /// Absent where this host does not run it, or it cannot be seen.
     pub fn stats_here(&self, id: &ReplicaId, pid: u32) -> Option<Stats> {
-        match self {
-            Runtime::Docker(_) => crate::stats::of_container(id.as_str(), pid, crate::clock::now()),
-            Runtime::Local(_) => None,
+        if self.is_local() {
+            return None;
         }
+        let running = [Running { id: id.clone(), pid: Some(pid) }];
+        let (_, measurement) = self.meters().round(&running, crate::clock::now()).measured.pop()?;
+        Some(measurement.stats())
     }
 
     /// Measures one replica once, by asking for it.
     pub async fn stats(&self, id: &ReplicaId) -> Option<Stats> {
-        match self {
-            Runtime::Docker(docker) => docker.stats(id).await,
-            Runtime::Local(local) => local.stats(id).await,
-        }
+        self.measure(id).await.map(|measurement| measurement.stats())
     }
 
     /// Gathers what remains of a replica that has just died. Never fails: what cannot be had is absent.

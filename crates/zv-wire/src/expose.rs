@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use zv_model::labels::{is_plain_label_name, is_plain_metric_name};
 use zv_model::{MetricKind, Timestamp};
 
 /// Which of the two formats.
@@ -54,7 +55,7 @@ impl Exposition {
     /// Begins a family. `name` is that of its samples: `requests_total` for a counter. Nothing is written for a family
     /// without a sample. A family comes once, with all its samples.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: MetricKind, help: &'a str) -> Family<'a> {
-        Family { exposition: self, name, kind, help, begun: false }
+        Family { exposition: self, name, kind, help, begun: false, is_plain: is_plain_metric_name(name) }
     }
 
     /// Ends the answer.
@@ -74,6 +75,8 @@ pub struct Family<'a> {
     kind: MetricKind,
     help: &'a str,
     begun: bool,
+    /// Whether the name needs no quotes.
+    is_plain: bool,
 }
 
 impl Family<'_> {
@@ -82,7 +85,8 @@ impl Family<'_> {
         self.line("", labels, more, value, None);
     }
 
-    /// Writes a sample of an earlier time.
+    /// Writes a sample of an earlier time. The text format has no word for times before 1970: such a sample is left out, as
+    /// Prometheus would refuse the whole answer over it.
     pub fn sample_at(&mut self, labels: &LabelText, more: &[(&str, &str)], value: f64, at: Timestamp) {
         self.line("", labels, more, value, Some(at));
     }
@@ -100,22 +104,35 @@ impl Family<'_> {
         value: f64,
         at: Option<Timestamp>,
     ) {
-        self.begin();
         let format = self.exposition.format;
+        if format == Format::Text && at.is_some_and(|at| at < 0) {
+            return;
+        }
+        self.begin();
         let out = &mut self.exposition.out;
-        out.push_str(self.name);
-        out.push_str(suffix);
+        if self.is_plain {
+            out.push_str(self.name);
+            out.push_str(suffix);
+            out.push('{');
+        } else {
+            out.push_str("{\"");
+            push_escaped(out, self.name, true);
+            out.push_str(suffix);
+            out.push('"');
+        }
         let before = out.len();
-        out.push('{');
+        if !self.is_plain && !labels.0.is_empty() {
+            out.push(',');
+        }
         out.push_str(&labels.0);
-        for (name, value) in more {
-            if !out.ends_with('{') && !value.is_empty() {
+        for (name, value) in more.iter().filter(|(_, value)| !value.is_empty()) {
+            if !out.ends_with('{') {
                 out.push(',');
             }
             push_bare(out, name, value);
         }
-        if out.len() == before + 1 {
-            out.truncate(before);
+        if self.is_plain && out.len() == before {
+            out.pop();
         } else {
             out.push('}');
         }
@@ -135,9 +152,25 @@ impl Family<'_> {
         let format = self.exposition.format;
         let (name, kind) = heading(format, self.name, self.kind);
         let out = &mut self.exposition.out;
-        let _ = write!(out, "# HELP {name} ");
+        out.push_str("# HELP ");
+        push_name(out, name, self.is_plain);
+        out.push(' ');
         push_escaped(out, self.help, format == Format::OpenMetrics);
-        let _ = write!(out, "\n# TYPE {name} {kind}\n");
+        out.push_str("\n# TYPE ");
+        push_name(out, name, self.is_plain);
+        out.push(' ');
+        out.push_str(kind);
+        out.push('\n');
+    }
+}
+
+fn push_name(out: &mut String, name: &str, is_plain: bool) {
+    if is_plain {
+        out.push_str(name);
+    } else {
+        out.push('"');
+        push_escaped(out, name, true);
+        out.push('"');
     }
 }
 
@@ -161,18 +194,19 @@ fn heading(format: Format, name: &str, kind: MetricKind) -> (&str, &'static str)
     }
 }
 
+/// Writes one pair, a comma before it where it is not the first; nothing where the value is empty.
 fn push_label(out: &mut String, name: &str, value: &str) {
-    if !out.is_empty() && !value.is_empty() {
+    if value.is_empty() {
+        return;
+    }
+    if !out.is_empty() {
         out.push(',');
     }
     push_bare(out, name, value);
 }
 
 fn push_bare(out: &mut String, name: &str, value: &str) {
-    if value.is_empty() {
-        return;
-    }
-    out.push_str(name);
+    push_name(out, name, is_plain_label_name(name));
     out.push_str("=\"");
     push_escaped(out, value, true);
     out.push('"');
@@ -228,6 +262,7 @@ mod tests {
         let mut family = out.family("requests_total", MetricKind::Counter, "Requests \"served\".\n");
         family.sample(&web, &[("code", "200")], 3.0);
         family.sample_at(&LabelText::default(), &[], 0.1, -1500);
+        family.sample_at(&LabelText::default(), &[], 0.2, 1500);
         out.family("nothing", MetricKind::Gauge, "Nothing.");
         let mut sizes = out.family("size_bytes", MetricKind::Histogram, "Sizes.");
         sizes.part("_bucket", &web, &[("le", "+Inf")], f64::INFINITY);
@@ -247,7 +282,7 @@ mod tests {
             r#"# HELP requests_total Requests "served".\n
 # TYPE requests_total counter
 requests_total{name="we\"b\n\\",code="200"} 3
-requests_total 0.1 -1500
+requests_total 0.2 1500
 # HELP size_bytes Sizes.
 # TYPE size_bytes histogram
 size_bytes_bucket{name="we\"b\n\\",le="+Inf"} +Inf
@@ -262,6 +297,25 @@ build_info{v="1"} 1
     }
 
     #[test]
+    fn names_that_are_not_plain_stand_in_quotes() {
+        let mut out = Exposition::new(Format::Text, 0);
+        let place = LabelText::of([("http.route", "/a")]);
+        let mut family = out.family("http.requests", MetricKind::Counter, "");
+        family.sample(&place, &[("le", "1"), ("none", "")], 1.0);
+        family.sample(&LabelText::default(), &[], -0.0);
+        family.part("_sum", &LabelText::default(), &[("none", ""), ("a", "b")], 1e-7);
+        assert_eq!(
+            out.finish(),
+            r#"# HELP "http.requests" 
+# TYPE "http.requests" counter
+{"http.requests","http.route"="/a",le="1"} 1
+{"http.requests"} -0
+{"http.requests_sum",a="b"} 1e-7
+"#
+        );
+    }
+
+    #[test]
     fn openmetrics() {
         assert_eq!(
             example(Format::OpenMetrics),
@@ -269,6 +323,7 @@ build_info{v="1"} 1
 # TYPE requests counter
 requests_total{name="we\"b\n\\",code="200"} 3
 requests_total 0.1 -1.500
+requests_total 0.2 1.500
 # HELP size_bytes Sizes.
 # TYPE size_bytes histogram
 size_bytes_bucket{name="we\"b\n\\",le="+Inf"} +Inf

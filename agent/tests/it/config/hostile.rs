@@ -24,7 +24,7 @@ fn columns_count_characters() {
     assert_eq!(
         wrong("{ x-ü: ü, lgo: x }").lines().next(),
         Some(
-            "zv.yaml:1:11: unknown key `lgo`; did you mean `log`? (known: api, global, log, shutdown_grace, stack, store)"
+            "zv.yaml:1:11: unknown key `lgo`; did you mean `log`? (known: api, collect, global, log, probes, shutdown_grace, stack, store)"
         )
     );
 }

@@ -101,7 +101,7 @@ fn flags_and_variables_are_checked_like_keys() {
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         [
-            "zv.yaml:1:1: unknown key `lgo`; did you mean `log`? (known: api, global, log, shutdown_grace, stack, store)",
+            "zv.yaml:1:1: unknown key `lgo`; did you mean `log`? (known: api, collect, global, log, probes, shutdown_grace, stack, store)",
             "ZV_LISTEN: `api.listen[0]`: `here` is not an address; write an IP address and a port, as in `127.0.0.1:9780`",
             "ZV_TOKEN: the token is too short; take at least 16 characters, as from `openssl rand -hex 32`",
             "--runtime: `stack.runtime` cannot be `dokcer`; did you mean `docker`? (known: auto, docker, local)",

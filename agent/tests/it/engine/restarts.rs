@@ -87,6 +87,7 @@ fn nothing_was_called_well_in_the_dark(told: &[(Instant, EventBody)]) -> usize {
                 let called = all_of(snapshot).find_map(called_well).filter(|_| is_down);
                 assert_eq!(called, None);
             }
+            EventBody::Stats(_) => {}
             EventBody::Change(change) => match &change.what {
                 What::Runtime { runtime } => {
                     let now_down = matches!(runtime, RuntimeState::Down { .. });

@@ -10,7 +10,8 @@ use zv_agent::http::Source;
 use zv_agent::stacks::{Body, LogMessage, Message, Published, Refusal};
 use zv_api::{
     ActionReport, ActionRequest, ActionResult, Change, Death, DeathSummary, Deaths, Exit, Happening,
-    Happenings, Health, Host, LogLine, LogQuery, RuntimeState, Service, Snapshot, Stack, What,
+    Happenings, Health, Host, HostReport, LogLine, LogQuery, RuntimeState, Service, Snapshot, Stack,
+    StatsPace, What,
 };
 
 pub(crate) fn at(second: i64) -> DateTime<Utc> {
@@ -113,12 +114,22 @@ impl Fake {
 }
 
 impl Source for Fake {
+    fn probes(&self) -> zv_agent::probes::Probes {
+        zv_agent::probes::Probes::new(Host::default())
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.0.snapshot.lock().unwrap().clone()
     }
 
-    fn events(&self, last_event_id: Option<&str>) -> BoxStream<'static, Message> {
+    fn host(&self) -> HostReport {
+        HostReport { host: host(), usage: None, kernel: Some("6.1.0".to_owned()) }
+    }
+
+    fn events(&self, last_event_id: Option<&str>, stats: Option<StatsPace>) -> BoxStream<'static, Message> {
         self.note(format!("events after {last_event_id:?}"));
+        let measured =
+            stats.map(|pace| Message { id: String::new(), body: Body::Stats(stats_message(pace).into()) });
         let changes = self.0.changes.lock().unwrap();
         let live = BroadcastStream::new(self.0.live.subscribe());
         let resumed = last_event_id.and_then(|id| id.strip_prefix("e-")?.parse::<usize>().ok());
@@ -130,6 +141,7 @@ impl Source for Fake {
             }],
         };
         stream::iter(first)
+            .chain(stream::iter(measured))
             .chain(live.filter_map(|change| async { change.ok().map(|change| message(&change)) }))
             .boxed()
     }
@@ -190,6 +202,14 @@ fn message(change: &Change) -> Message {
     Message { id: format!("e-{}", change.seq), body: Body::Change(Arc::new(Published::new(change))) }
 }
 
+/// Returns a measurement that tells at which pace it was asked for.
+fn stats_message(pace: StatsPace) -> String {
+    format!(
+        r#"{{"at":"2026-01-01T00:00:00Z","replicas":{{"{}":{{"at":"2026-01-01T00:00:00Z","cpu_cores":0.5}}}},"host":null}}"#,
+        pace.word()
+    )
+}
+
 fn log_message(number: usize, width: usize) -> LogMessage {
     let line = LogLine {
         stack: "shop".to_owned(),
@@ -232,6 +252,7 @@ pub(crate) fn snapshot(services: Vec<Service>) -> Snapshot {
             api_version: "1.51".to_owned(),
         },
         stacks: vec![Stack { name: "shop".to_owned(), services }],
+        probes: Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ use zv_agent::http::{
     Drained, Face, Limits, ListenOptions, ReadRight, Readiness, Reload, Rights, SharedRights, Tls, TlsFiles,
     Token, bind, router,
 };
+use zv_agent::metrics::Metrics;
 use zv_api::client::{Client, Endpoint};
 
 use super::fake::Fake;
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) grace: Duration,
+    pub(crate) metrics: Metrics,
     pub(crate) reload: Option<Reload>,
 }
 
@@ -43,6 +45,7 @@ impl Setup {
             tls: None,
             addresses: vec!["127.0.0.1:0".parse().unwrap()],
             grace: PATIENCE,
+            metrics: Metrics::default(),
             reload: None,
         }
     }
@@ -65,6 +68,7 @@ impl Setup {
             source: source.clone(),
             rights: SharedRights::new(Rights { token, read: self.read, hosts: self.hosts }),
             readiness: readiness.clone(),
+            metrics: self.metrics,
             reload: self.reload,
         };
         let (addresses, tls) = (listeners.addresses(), listeners.tls());

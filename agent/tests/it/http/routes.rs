@@ -152,6 +152,7 @@ async fn the_agent_in_this_process_needs_neither_socket_nor_token() {
         source: source.clone(),
         rights: SharedRights::new(Rights::in_process()),
         readiness: Default::default(),
+        metrics: Default::default(),
         reload: None,
     };
     let (dialler, server) = in_process::pair();

@@ -142,7 +142,8 @@ async fn a_mistake_in_one_request_ends_that_one_only() {
 async fn a_stream_without_news_gives_a_sign_of_life() {
     let source = Fake::new();
     let rights = SharedRights::new(Rights::in_process());
-    let face = Face { source, rights, readiness: Readiness::default(), reload: None };
+    let (readiness, metrics) = (Readiness::default(), Default::default());
+    let face = Face { source, rights, readiness, metrics, reload: None };
     let (dialler, server) = in_process::pair();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = server.serve(router(face), async { drop(stopped.await) }, Duration::from_secs(1));

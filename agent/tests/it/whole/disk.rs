@@ -9,12 +9,12 @@ use zv_api::Action;
 use super::rig::{Agent, POLITE, Place, eventually, kill, service, shell};
 
 /// A file system of a few pages.
-struct Tiny(PathBuf);
+pub(crate) struct Tiny(PathBuf);
 
 impl Tiny {
     /// Mounts one at `path`; `None` where this takes more than the tests may.
     #[expect(clippy::disallowed_methods, reason = "the tests' one place that asks whether root is required")]
-    fn mount(path: &Path, options: &str) -> Option<Self> {
+    pub(crate) fn mount(path: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tiny"]).arg(path).output();
         let mounted = mount.is_ok_and(|output| output.status.success());
@@ -29,7 +29,7 @@ impl Tiny {
     }
 
     /// Takes all the space there is.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let file = self.0.join("ballast");
         let mut size = 1 << 20;
         let mut content = Vec::new();

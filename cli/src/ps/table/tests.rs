@@ -21,12 +21,12 @@ fn a_wide_terminal_shows_everything() {
     assert_eq!(
         shown(&samples::shop(), &args(), None),
         "\
-STACK  SERVICE  STATUS      REPLICAS  HEALTH   RESTARTS  UP  IMAGE
-blog   db       ✓ ok             1/1  healthy         0  3h  shop/orders:1.4
-shop   db       ✓ ok             1/1  healthy         0  3h  shop/orders:1.4
-shop   mail     ■ stopped        0/0  –               0   –  shop/orders:1.4
-shop   migrate  ▪ finished         –  –               0   –  shop/orders:1.4
-shop   orders   ▲ degraded       1/2  healthy         3  3h  shop/orders:1.4
+STACK  SERVICE  STATUS      REPLICAS  HEALTH    CPU     MEMORY       NET  RESTARTS  UP  IMAGE
+blog   db       ✓ ok             1/1  healthy  3.4%  312M/512M  1.5K/90B         0  3h  shop/orders:1.4
+shop   db       ✓ ok             1/1  healthy  3.4%  312M/512M  1.5K/90B         0  3h  shop/orders:1.4
+shop   mail     ■ stopped        0/0  –           –          –         –         0   –  shop/orders:1.4
+shop   migrate  ▪ finished         –  –           –          –         –         0   –  shop/orders:1.4
+shop   orders   ▲ degraded       1/2  healthy  3.4%  312M/512M  1.5K/90B         3  3h  shop/orders:1.4
   └ shop-orders-2 exited with code 137 (out of memory) 2m ago
 "
     );
@@ -38,11 +38,11 @@ fn replicas_stand_below_their_service() {
     assert_eq!(
         shown(&samples::shop(), &args, None),
         "\
-STACK  SERVICE          STATUS                  REPLICAS  HEALTH   RESTARTS      UP  IMAGE            PORTS
-shop   orders           ▲ degraded                   1/2  healthy         3      3h  shop/orders:1.4
+STACK  SERVICE          STATUS                  REPLICAS  HEALTH    CPU     MEMORY       NET  RESTARTS      UP  IMAGE            PORTS
+shop   orders           ▲ degraded                   1/2  healthy  3.4%  312M/512M  1.5K/90B         3      3h  shop/orders:1.4
   └ shop-orders-2 exited with code 137 (out of memory) 2m ago
-         shop-orders-1  ✓ healthy                         healthy         0      3h  shop/orders:1.4  127.0.0.1:8080->8080/tcp
-         shop-orders-2  ✖ exited out of memory            –               3  2m ago  shop/orders:1.4  127.0.0.1:8080->8080/tcp
+         shop-orders-1  ✓ healthy                         healthy  3.4%  312M/512M  1.5K/90B         0      3h  shop/orders:1.4  127.0.0.1:8080->8080/tcp
+         shop-orders-2  ✖ exited out of memory            –           –          –         –         3  2m ago  shop/orders:1.4  127.0.0.1:8080->8080/tcp
 "
     );
 }
@@ -60,15 +60,51 @@ fn a_narrow_terminal_keeps_what_matters_most() {
     assert_eq!(
         narrow,
         "\
-STACK  SERVICE     STATUS  REPLICAS  RESTARTS
-shop   orders  ▲ degraded       1/2         3
+SERVICE  STATUS      REPLICAS   CPU     MEMORY
+orders   ▲ degraded       1/2  3.4%  312M/512M
   └ shop-orders-2 exited with code 137 (out of …
 "
-        .replace("SERVICE     STATUS  ", "SERVICE  STATUS      ")
-        .replace("orders  ▲ degraded  ", "orders   ▲ degraded  ")
     );
     let tiny = shown(&samples::shop(), &PsArgs { problems: true, ..args() }, Some(20));
     assert!(tiny.contains("orders") && tiny.contains("degraded") && !tiny.contains("STACK"), "{tiny}");
+}
+
+#[test]
+fn eighty_columns_hold_what_is_asked_for_most() {
+    let mut snapshot = samples::shop();
+    for service in snapshot.stacks.iter_mut().flat_map(|stack| &mut stack.services) {
+        service.stack = "a-rather-long-project".into();
+        service.name = format!("{}-with-a-long-name", service.name);
+    }
+    let shown = shown(&snapshot, &PsArgs { problems: true, ..args() }, Some(80));
+    assert_eq!(
+        shown,
+        "\
+STACK   SERVICE              STATUS      REPLICAS   CPU     MEMORY  RESTARTS  UP
+a-rat…  orders-with-a-long…  ▲ degraded       1/2  3.4%  312M/512M         3  3h
+  └ shop-orders-2 exited with code 137 (out of memory) 2m ago
+"
+    );
+}
+
+#[test]
+fn what_is_not_known_is_a_dash_and_a_limit_that_is_near_stands_out() {
+    let mut snapshot = samples::shop();
+    let orders = &mut snapshot.stacks[1].services[3];
+    let usage = orders.usage.as_mut().unwrap();
+    (usage.cpu_cores, usage.network_receive_bytes_per_second) = (None, None);
+    (usage.memory_bytes, usage.memory_limit_bytes) = (Some(500 << 20), Some(512 << 20));
+    let args = PsArgs { problems: true, ..args() };
+    let lines = render(&snapshot, &args, Some(120));
+    let row = paint::render(&lines, Palette::Mono)
+        .lines()
+        .find(|line| line.contains("degraded"))
+        .unwrap()
+        .to_owned();
+    assert!(row.contains("healthy     –  500M/512M         –  "), "{row}");
+    assert!(paint::render(&lines, Palette::Colour).contains("\u{1b}[33m500M/512M\u{1b}[0m"));
+    snapshot.stacks[1].services[3].usage.as_mut().unwrap().memory_limit_bytes = None;
+    assert!(paint::render(&render(&snapshot, &args, None), Palette::Mono).contains(" 500M "));
 }
 
 #[test]
@@ -85,7 +121,10 @@ fn a_guess_and_what_cannot_be_seen_are_marked() {
         shown.starts_with("? The runtime cannot be asked for 1m 30s: no answer. What follows"),
         "{shown}"
     );
-    assert!(shown.contains("? unknown      ?/1?  unknown         0   –"), "{shown}");
+    assert!(
+        shown.contains("? unknown      ?/1?  unknown  3.4%  312M/512M  1.5K/90B         0   –"),
+        "{shown}"
+    );
     assert!(!shown.contains("healthy"), "{shown}");
 }
 
@@ -147,9 +186,10 @@ fn status() -> impl Strategy<Value = String> {
 }
 
 fn service_like() -> impl Strategy<Value = Service> {
+    let numbers = (prop::option::of(0.0..1e20f64), any::<u64>(), prop::option::of(any::<u64>()));
     let words = (hostile(), hostile(), status(), hostile(), hostile(), hostile());
-    (words, prop::option::of(hostile()), any::<u32>(), -100_000_000i64..100_000_000).prop_map(
-        |((stack, name, status, image, verdict, port), reason, count, age)| {
+    (words, numbers, prop::option::of(hostile()), any::<u32>(), -100_000_000i64..100_000_000).prop_map(
+        |((stack, name, status, image, verdict, port), (rate, used, limit), reason, count, age)| {
             let mut replica = samples::replica(&name, 1);
             replica.image = image;
             replica.health.verdict = verdict;
@@ -157,6 +197,9 @@ fn service_like() -> impl Strategy<Value = Service> {
             replica.ports = vec![port];
             replica.status = status.clone();
             replica.started_at = Some(samples::ago(age));
+            let usage = replica.usage.as_mut().unwrap();
+            (usage.cpu_cores, usage.memory_bytes, usage.memory_limit_bytes) = (rate, Some(used), limit);
+            usage.network_receive_bytes_per_second = rate;
             let mut service = samples::service(&stack, &name, vec![replica.clone(), replica]);
             service.status = status;
             service.reason = reason;

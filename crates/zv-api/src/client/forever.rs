@@ -7,9 +7,11 @@ use tokio::time::sleep;
 
 use super::backoff::Backoff;
 use super::{Client, ClientError, Event, Notice};
+use crate::StatsPace;
 
 struct Watch {
     client: Client,
+    stats: Option<StatsPace>,
     last_event_id: Option<String>,
     backoff: Backoff,
     state: State,
@@ -22,8 +24,8 @@ enum State {
 }
 
 /// Connects, reads, and begins again where it was cut off.
-pub(super) fn events(client: Client) -> BoxStream<'static, Notice> {
-    let watch = Watch { client, last_event_id: None, backoff: Backoff::new(), state: State::Apart };
+pub(super) fn events(client: Client, stats: Option<StatsPace>) -> BoxStream<'static, Notice> {
+    let watch = Watch { client, stats, last_event_id: None, backoff: Backoff::new(), state: State::Apart };
     stream::unfold(watch, |mut watch| async {
         let notice = watch.next().await;
         Some((notice, watch))
@@ -52,7 +54,7 @@ impl Watch {
                 }
             },
             State::Apart | State::Waiting(_) => {
-                match self.client.events(self.last_event_id.as_deref()).await {
+                match self.client.events_with(self.last_event_id.as_deref(), self.stats).await {
                     Ok(events) => {
                         self.state = State::Together(events);
                         Notice::Connected

@@ -23,6 +23,7 @@ pub(super) fn events(answer: Answer) -> BoxStream<'static, Result<Event, ClientE
             "snapshot" => decode(endpoint, &frame, "a snapshot").map(EventBody::Snapshot),
             "change" if !is_known(&frame) => return Step::Skip,
             "change" => decode(endpoint, &frame, "a change").map(EventBody::Change),
+            "stats" => decode(endpoint, &frame, "a measurement").map(EventBody::Stats),
             _ => return Step::Skip,
         };
         Step::Yield(body.map(|body| Event { id: frame.id, body }))

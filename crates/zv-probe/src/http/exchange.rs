@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection};
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 
 use super::Hop;
@@ -17,7 +17,7 @@ use crate::connect::{self, Endpoint};
 use crate::prober::Prober;
 use crate::tls::{self, Trust};
 use crate::trace::{Phase, Trace};
-use crate::verdict::Fault;
+use crate::verdict::{Fault, HttpAnswer};
 use crate::wire::Io;
 
 /// A head that is longer is no head.
@@ -124,12 +124,20 @@ impl Answer {
         self.response.headers().get(name)
     }
 
+    /// Returns what its head tells beside the status.
+    pub(super) fn facts(&self, is_encrypted: bool) -> HttpAnswer {
+        let version = if self.response.version() == Version::HTTP_10 { "1.0" } else { "1.1" };
+        let content_length = self.response.body().size_hint().exact();
+        HttpAnswer { version, is_encrypted, content_length, body_bytes: 0 }
+    }
+
     /// Reads the body up to a limit; says whether that was all of it.
     pub(super) async fn body(&mut self, limit: usize, trace: &mut Trace) -> Result<(Vec<u8>, bool), Fault> {
         trace.answered();
         let mut body = Vec::new();
         while let Some(chunk) = poll_fn(|cx| self.poll_chunk(cx)).await {
             let chunk = chunk.map_err(|error| Fault::down(broken_off(&self.peer, &error)))?;
+            trace.hear(&chunk);
             let room = limit - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {

@@ -73,6 +73,28 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Returns what a server may repeat and nobody may read.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut secrets = Vec::new();
+        for (name, value) in &self.headers {
+            if is_secret(name.as_str()) || *name == hyper::header::COOKIE {
+                let value = value.to_str().unwrap_or_default();
+                // `Basic …`, `Bearer …`: the scheme is no secret, what follows is.
+                secrets.extend(value.rsplit(' ').next());
+            }
+        }
+        let pairs = self.url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        secrets.extend(pairs.filter(|(name, _)| is_secret(name)).map(|(_, value)| value));
+        secrets
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_PARAMETERS.iter().any(|part| name.contains(part))
+}
+
 fn login(url: &Url) -> Option<(String, String)> {
     let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let password = url.password().map(decoded);
@@ -105,11 +127,7 @@ pub(crate) fn shown(url: &Url) -> String {
     shown.set_fragment(None);
     if let Some(query) = url.query() {
         let masked = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _))
-                if SECRET_PARAMETERS.iter().any(|part| name.to_ascii_lowercase().contains(part)) =>
-            {
-                format!("{name}=***")
-            }
+            Some((name, _)) if is_secret(name) => format!("{name}=***"),
             _ => pair.to_owned(),
         });
         shown.set_query(Some(&masked.collect::<Vec<_>>().join("&")));
@@ -142,15 +160,22 @@ impl BodyRule {
     /// Returns a rule that a regular expression must match.
     pub fn matches(pattern: &str) -> Result<Self, TargetError> {
         let built = regex::RegexBuilder::new(pattern).size_limit(1024 * 1024).build();
-        let regex = built
-            .map_err(|error| TargetError::new(format!("the body's pattern is not understood: {error}")))?;
+        let regex = built.map_err(|error| {
+            // The parser repeats the pattern in lines of its own; the last one says what is wrong.
+            let told = error.to_string();
+            let why = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            TargetError::new(format!("the body's pattern is not understood: {why}"))
+        })?;
         Ok(Self::Matches(regex))
     }
 
     /// Returns a rule for the value that a JSON pointer (`/status`) leads to.
     pub fn json(pointer: &str, equals: Option<Value>) -> Result<Self, TargetError> {
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            return Err(TargetError::new(format!("a JSON pointer begins with a slash: `/{pointer}`")));
+            return Err(TargetError::with_discreet(
+                format!("a JSON pointer begins with a slash: `/{pointer}`"),
+                "a JSON pointer begins with a slash, as in `/status`",
+            ));
         }
         Ok(Self::Json { pointer: pointer.to_owned(), equals })
     }
@@ -195,9 +220,8 @@ impl FromStr for StatusSet {
         let ranges: Option<Vec<_>> = text.split(',').map(|part| status_range(part.trim())).collect();
         ranges.map(Self).ok_or_else(|| {
             let text = quote(text.as_bytes());
-            TargetError::new(format!(
-                "`{text}` is no set of status codes: write it like `200`, `2xx` or `200-299,304`"
-            ))
+            let how = "write it like `200`, `2xx` or `200-299,304`";
+            TargetError::with_discreet(format!("`{text}` is no set of status codes: {how}"), how)
         })
     }
 }

@@ -17,21 +17,31 @@ const MOST: usize = 8 * 1024;
 const KNOWN: &str = "`http://`, `https://`, `tcp://`, `tls://`, `dns://`, `redis://`, `rediss://`, `postgres://` or `mysql://`";
 
 /// Parses a target.
-pub(super) fn target(text: &str) -> Result<Target, TargetError> {
+pub(super) fn target(text: &str, password: Option<&Secret>) -> Result<Target, TargetError> {
     if text.len() > MOST {
         return Err(TargetError::new(format!("a target is not longer than {MOST} characters")));
     }
     if !text.contains("://") {
         let text = quote(without_login(text).as_bytes());
-        return Err(TargetError::new(format!(
-            "`{text}` does not say how to ask: write `http://{text}`, `tcp://{text}` or another of {KNOWN}"
-        )));
+        return Err(TargetError::with_discreet(
+            format!(
+                "`{text}` does not say how to ask: write `http://{text}`, `tcp://{text}` or another of {KNOWN}"
+            ),
+            format!("it does not say how to ask: begin it with one of {KNOWN}"),
+        ));
     }
     // A parser's own words may repeat what must not be shown; which part is wrong does not.
     let bad = |error: url::ParseError| {
-        TargetError::new(format!("`{}` is no address: {error}", quote(without_login(text).as_bytes())))
+        TargetError::with_discreet(
+            format!("`{}` is no address: {error}", quote(without_login(text).as_bytes())),
+            format!("it is no address: {error}"),
+        )
     };
-    let url = Url::parse(text).map_err(bad)?;
+    let mut url = Url::parse(text).map_err(bad)?;
+    if let Some(password) = password {
+        url.set_password(Some(password.expose()))
+            .map_err(|()| TargetError::new("a password is for a target with a host in it"))?;
+    }
     let parts = Parts::of(&url)?;
     let check = match url.scheme() {
         "http" | "https" => Check::Http(Box::new(Http::get(url.clone())?)),
@@ -42,10 +52,10 @@ pub(super) fn target(text: &str) -> Result<Target, TargetError> {
         "postgres" | "postgresql" => parts.postgres()?,
         "mysql" | "mariadb" => parts.mysql()?,
         other => {
-            return Err(TargetError::new(format!(
-                "`{}://` is no kind of target: write {KNOWN}",
-                quote(other.as_bytes())
-            )));
+            return Err(TargetError::with_discreet(
+                format!("`{}://` is no kind of target: write {KNOWN}", quote(other.as_bytes())),
+                format!("it is of no known kind: write {KNOWN}"),
+            ));
         }
     };
     let name = match &check {
@@ -108,7 +118,10 @@ impl<'a> Parts<'a> {
     }
 
     fn error(&self, what: &str) -> TargetError {
-        TargetError::new(format!("`{}`: {what}", quote(without_login(self.url.as_str()).as_bytes())))
+        TargetError::with_discreet(
+            format!("`{}`: {what}", quote(without_login(self.url.as_str()).as_bytes())),
+            what,
+        )
     }
 
     fn endpoint(&self, usual_port: Option<u16>, form: &str) -> Result<Endpoint, TargetError> {
@@ -126,7 +139,9 @@ impl<'a> Parts<'a> {
             if !names.contains(&name.as_str()) {
                 let name = quote(name.as_bytes());
                 let known = if names.is_empty() { "none is".to_owned() } else { names.join(", ") };
-                return Err(self.error(&format!("the parameter `{name}` is not known here; known: {known}")));
+                let told = self.error(&format!("the parameter `{name}` is not known here; known: {known}"));
+                let discreet = format!("it has a parameter that is not known here; known: {known}");
+                return Err(TargetError::with_discreet(told.to_string(), discreet));
             }
         }
         Ok(())
@@ -168,7 +183,10 @@ impl<'a> Parts<'a> {
             return Err(self.error("there is no name to ask for; write `dns://SERVER/NAME?type=A`"));
         }
         let kind = match self.parameter("type") {
-            Some(text) => text.parse::<RecordKind>().map_err(|error| self.error(&error))?,
+            Some(text) => text.parse::<RecordKind>().map_err(|error| {
+                let discreet = "the type of its records is not known; write `type=A`";
+                TargetError::with_discreet(self.error(&error).to_string(), discreet)
+            })?,
             None => RecordKind::A,
         };
         let server = self.host.clone().map(|host| (host, self.url.port().unwrap_or(53)));

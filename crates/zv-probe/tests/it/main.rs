@@ -4,6 +4,7 @@
     reason = "this crate is tests; the lint spares only their bodies, not what they share"
 )]
 
+mod answers;
 mod common;
 mod hostile;
 mod programs;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::DockerOptions;
 
 /// Where an engine listens on most hosts.
-const SYSTEM_SOCKET: &str = "/var/run/docker.sock";
+pub(super) const SYSTEM_SOCKET: &str = "/var/run/docker.sock";
 /// The port of an engine without TLS, where an address names none.
 const PLAIN_PORT: u16 = 2375;
 /// The port of an engine with TLS, where an address names none.
@@ -66,14 +66,19 @@ pub(super) fn resolve(options: &DockerOptions) -> Result<Endpoint, ConnectError>
         return parse(host, options.cert_dir.as_deref().map(TlsFiles::in_folder));
     }
     let folder = options.config_dir.as_deref();
-    let name = match options.context.clone().filter(|name| !name.is_empty()) {
-        Some(name) => Some(name),
-        None => folder.map(current_context).transpose()?.flatten(),
-    };
-    match name.as_deref() {
-        None | Some("default") => Ok(Endpoint::Unix(SYSTEM_SOCKET.into())),
+    match context_of(options)?.as_deref() {
+        None => Ok(Endpoint::Unix(SYSTEM_SOCKET.into())),
         Some(name) => of_context(name, folder.ok_or_else(|| ConnectError::NoFolder(name.to_owned()))?),
     }
+}
+
+/// Returns the context that `options` mean where they name no host: the one they name, else the docker command's own.
+pub(super) fn context_of(options: &DockerOptions) -> Result<Option<String>, ConnectError> {
+    let name = match options.context.clone().filter(|name| !name.is_empty()) {
+        Some(name) => Some(name),
+        None => options.config_dir.as_deref().map(current_context).transpose()?.flatten(),
+    };
+    Ok(name.filter(|name| name != "default"))
 }
 
 impl TlsFiles {

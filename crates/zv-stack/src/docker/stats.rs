@@ -1,6 +1,6 @@
 //! One measurement through the engine's API, for where the container's control group cannot be read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,13 +8,15 @@ use serde::Deserialize;
 
 use super::Inner;
 use crate::model::ReplicaId;
-use crate::stats::Stats;
+use crate::stats::{Cpu, Device, Flow, Interface, Measurement, Memory, Tasks};
 
 /// How long one measurement may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// A limit above this is a kernel's way to write that there is none.
+const NO_LIMIT: u64 = 1 << 60;
 
 /// Measures a container once; `None` where it does not run or cannot be measured.
-pub(super) async fn measure(inner: &Inner, id: &ReplicaId) -> Option<Stats> {
+pub(super) async fn measure(inner: &Inner, id: &ReplicaId) -> Option<Measurement> {
     let asking = async {
         let engine = inner.engine().await?;
         let path = format!("/containers/{}/stats?stream=false&one-shot=true", id.as_str());
@@ -27,7 +29,10 @@ pub(super) async fn measure(inner: &Inner, id: &ReplicaId) -> Option<Stats> {
             tracing::debug!(container.id = %id, %error, "not measured");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            tracing::debug!(container.id = %id, "not measured within {LIMIT:?}");
+            None
+        }
     }
 }
 
@@ -36,119 +41,189 @@ pub(super) async fn measure(inner: &Inner, id: &ReplicaId) -> Option<Stats> {
 #[serde(default)]
 struct Answer {
     read: String,
-    cpu_stats: Cpu,
-    memory_stats: Memory,
+    cpu_stats: CpuStats,
+    memory_stats: MemoryStats,
     pids_stats: Pids,
-    networks: Option<HashMap<String, Network>>,
+    blkio_stats: Block,
+    networks: Option<BTreeMap<String, Network>>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Cpu {
+struct CpuStats {
     cpu_usage: CpuUsage,
+    throttling_data: Throttling,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct CpuUsage {
     total_usage: Option<u64>,
+    usage_in_usermode: Option<u64>,
+    usage_in_kernelmode: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Memory {
+struct Throttling {
+    periods: Option<u64>,
+    throttled_periods: Option<u64>,
+    throttled_time: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct MemoryStats {
     usage: Option<u64>,
     limit: Option<u64>,
-    stats: Option<HashMap<String, u64>>,
+    failcnt: Option<u64>,
+    stats: Option<BTreeMap<String, u64>>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct Pids {
-    current: Option<u32>,
+    current: Option<u64>,
+    limit: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct Block {
+    io_service_bytes_recursive: Option<Vec<Operation>>,
+    io_serviced_recursive: Option<Vec<Operation>>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct Operation {
+    major: u64,
+    minor: u64,
+    op: String,
+    value: u64,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct Network {
     rx_bytes: u64,
+    rx_packets: u64,
+    rx_errors: u64,
+    rx_dropped: u64,
     tx_bytes: u64,
+    tx_packets: u64,
+    tx_errors: u64,
+    tx_dropped: u64,
 }
 
 /// Reads an answer; a limit as large as the host's memory is none.
-#[expect(clippy::cast_precision_loss, reason = "processor time in nanoseconds loses less than a microsecond")]
-fn read(answer: &Answer, memory_total: Option<u64>) -> Option<Stats> {
+fn read(answer: &Answer, memory_total: Option<u64>) -> Option<Measurement> {
     let at: DateTime<Utc> = DateTime::parse_from_rfc3339(&answer.read).ok()?.to_utc();
     if at.timestamp() <= 0 || answer.pids_stats.current.is_none() && answer.memory_stats.usage.is_none() {
         return None;
     }
-    let networks = answer.networks.as_ref().filter(|networks| !networks.is_empty());
-    let sum = |of: fn(&Network) -> u64| networks.map(|networks| networks.values().map(of).sum());
-    Some(Stats {
+    Some(Measurement {
         at,
-        cpu_seconds: answer.cpu_stats.cpu_usage.total_usage.map(|nanos| nanos as f64 / 1e9),
-        memory_bytes: working_set(&answer.memory_stats),
-        memory_limit_bytes: answer
-            .memory_stats
-            .limit
-            .filter(|limit| *limit > 0 && memory_total.is_none_or(|total| *limit < total)),
-        network_receive_bytes: sum(|network| network.rx_bytes),
-        network_transmit_bytes: sum(|network| network.tx_bytes),
-        processes: answer.pids_stats.current,
+        cpu: cpu(&answer.cpu_stats),
+        memory: memory(&answer.memory_stats, memory_total),
+        network: answer.networks.as_ref().filter(|networks| !networks.is_empty()).map(interfaces),
+        io: devices(&answer.blkio_stats),
+        tasks: Tasks {
+            processes: None,
+            threads: answer.pids_stats.current,
+            threads_limit: answer.pids_stats.limit.filter(|limit| (1..NO_LIMIT).contains(limit)),
+        },
+        ..Measurement::default()
     })
 }
 
-/// What is in use without the page cache that can be dropped; `total_inactive_file` is cgroup v1's name of it.
-fn working_set(memory: &Memory) -> Option<u64> {
-    let stats = memory.stats.as_ref();
-    let cache =
-        stats.and_then(|stats| stats.get("total_inactive_file").or_else(|| stats.get("inactive_file")));
-    Some(memory.usage?.saturating_sub(cache.copied().unwrap_or(0)))
+#[expect(clippy::cast_precision_loss, reason = "processor time in nanoseconds loses less than a microsecond")]
+fn cpu(stats: &CpuStats) -> Cpu {
+    let seconds = |nanos: Option<u64>| nanos.map(|nanos| nanos as f64 / 1e9);
+    let (usage, throttling) = (&stats.cpu_usage, &stats.throttling_data);
+    Cpu {
+        usage_seconds: seconds(usage.total_usage),
+        user_seconds: seconds(usage.usage_in_usermode),
+        system_seconds: seconds(usage.usage_in_kernelmode),
+        periods: throttling.periods,
+        throttled_periods: throttling.throttled_periods,
+        throttled_seconds: seconds(throttling.throttled_time),
+        quota_micros: None,
+        period_micros: None,
+    }
+}
+
+/// The names with `total_` are those of version 1, where the others leave groups further down out.
+fn memory(memory: &MemoryStats, memory_total: Option<u64>) -> Memory {
+    let stat = |names: [&str; 2]| {
+        let stats = memory.stats.as_ref()?;
+        names.iter().find_map(|name| stats.get(*name)).copied()
+    };
+    let is_limit =
+        |limit: &u64| (1..NO_LIMIT).contains(limit) && memory_total.is_none_or(|total| *limit < total);
+    // An engine that has no details leaves the cache that can be dropped in.
+    let droppable = stat(["total_inactive_file", "inactive_file"]).unwrap_or(0);
+    Memory {
+        usage: memory.usage,
+        working_set: memory.usage.map(|usage| usage.saturating_sub(droppable)),
+        rss: stat(["total_rss", "anon"]),
+        cache: stat(["total_cache", "file"]),
+        mapped_file: stat(["total_mapped_file", "file_mapped"]),
+        swap: stat(["total_swap", "swap"]),
+        limit: memory.limit.filter(is_limit),
+        swap_limit: stat(["hierarchical_memsw_limit"; 2]).filter(|limit| (1..NO_LIMIT).contains(limit)),
+        limit_hits: memory.failcnt,
+        oom_kills: None,
+    }
+}
+
+fn interfaces(networks: &BTreeMap<String, Network>) -> Vec<Interface> {
+    let interface = |(name, network): (&String, &Network)| Interface {
+        name: name.as_str().into(),
+        received: Flow {
+            bytes: network.rx_bytes,
+            packets: network.rx_packets,
+            errors: network.rx_errors,
+            dropped: network.rx_dropped,
+        },
+        transmitted: Flow {
+            bytes: network.tx_bytes,
+            packets: network.tx_packets,
+            errors: network.tx_errors,
+            dropped: network.tx_dropped,
+        },
+    };
+    networks.iter().map(interface).collect()
+}
+
+/// Devices by their numbers: the engine may be on another host, where names differ.
+fn devices(block: &Block) -> Option<Vec<Device>> {
+    if block.io_service_bytes_recursive.is_none() && block.io_serviced_recursive.is_none() {
+        return None;
+    }
+    let mut all: Vec<Device> = Vec::new();
+    for (operations, is_bytes) in
+        [(&block.io_service_bytes_recursive, true), (&block.io_serviced_recursive, false)]
+    {
+        for operation in operations.iter().flatten() {
+            let name = format!("{}:{}", operation.major, operation.minor);
+            let at = all.iter().position(|device| *device.name == *name).unwrap_or_else(|| {
+                let name = name.into();
+                all.push(Device { name, read_bytes: 0, written_bytes: 0, reads: 0, writes: 0 });
+                all.len() - 1
+            });
+            let device = &mut all[at];
+            match (operation.op.to_ascii_lowercase().as_str(), is_bytes) {
+                ("read", true) => device.read_bytes = operation.value,
+                ("write", true) => device.written_bytes = operation.value,
+                ("read", false) => device.reads = operation.value,
+                ("write", false) => device.writes = operation.value,
+                _ => {}
+            }
+        }
+    }
+    Some(all)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn stats(value: serde_json::Value, total: Option<u64>) -> Option<Stats> {
-        read(&serde_json::from_value(value).unwrap(), total)
-    }
-
-    #[test]
-    fn an_answer_with_cgroup_v1() {
-        let answer = json!({
-            "read": "2026-01-02T03:04:05.123456789Z",
-            "pids_stats": {"current": 3},
-            "cpu_stats": {"cpu_usage": {"total_usage": 1_500_000_000u64}},
-            "memory_stats": {"usage": 1000, "limit": 5000, "stats": {"total_inactive_file": 300, "inactive_file": 1}},
-            "networks": {"eth0": {"rx_bytes": 1, "tx_bytes": 2}, "eth1": {"rx_bytes": 10, "tx_bytes": 20}}
-        });
-        let stats = stats(answer, Some(9000)).unwrap();
-        assert_eq!((stats.memory_bytes, stats.memory_limit_bytes), (Some(700), Some(5000)));
-        assert_eq!((stats.network_receive_bytes, stats.network_transmit_bytes), (Some(11), Some(22)));
-        assert_eq!((stats.cpu_seconds, stats.processes), (Some(1.5), Some(3)));
-    }
-
-    #[test]
-    fn an_answer_with_cgroup_v2_no_limit_and_the_hosts_network() {
-        let answer = json!({
-            "read": "2026-01-02T03:04:05Z", "pids_stats": {"current": 1, "limit": 18_446_744_073_709_551_615u64},
-            "cpu_stats": {"cpu_usage": {"total_usage": 1}},
-            "memory_stats": {"usage": 1000, "limit": 9000, "stats": {"inactive_file": 400}}
-        });
-        let stats = stats(answer, Some(9000)).unwrap();
-        assert_eq!((stats.memory_bytes, stats.memory_limit_bytes), (Some(600), None));
-        assert_eq!(stats.network_receive_bytes, None);
-    }
-
-    #[test]
-    fn what_does_not_run_is_not_measured() {
-        let stopped = json!({"read": "0001-01-01T00:00:00Z", "pids_stats": {}, "memory_stats": {},
-                             "cpu_stats": {"cpu_usage": {"total_usage": 0}}});
-        assert_eq!(stats(stopped, None), None);
-        let stopped = json!({"read": "2026-01-02T03:04:05Z", "pids_stats": {}, "memory_stats": {}});
-        assert_eq!(stats(stopped, None), None);
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ pub struct Measurement {
     pub group: Option<Arc<str>>,
     pub cpu: Cpu,
     pub memory: Memory,
-    /// Absent for a replica on the host's own network.
+    /// Without the loopback. Absent for a replica on the host's own network; empty for one that is in none.
     pub network: Option<Vec<Interface>>,
     pub io: Option<Vec<Device>>,
     pub tasks: Tasks,
@@ -50,6 +50,8 @@ pub struct Memory {
     pub swap: Option<u64>,
     /// Absent where there is no limit.
     pub limit: Option<u64>,
+    /// As the group has it: of memory and swap together in version 1, of swap alone in version 2. Absent where there is
+    /// none.
     pub swap_limit: Option<u64>,
     /// How often the limit was hit, in times.
     pub limit_hits: Option<u64>,
@@ -112,7 +114,9 @@ pub struct Stall {
 impl Measurement {
     /// Returns the short form that death records keep.
     pub fn stats(&self) -> Stats {
-        let sum = |of: fn(&Interface) -> u64| self.network.as_ref().map(|all| all.iter().map(of).sum());
+        // One that is in no network has received nothing, and not zero bytes.
+        let network = self.network.as_ref().filter(|all| !all.is_empty());
+        let sum = |of: fn(&Interface) -> u64| network.map(|all| all.iter().map(of).sum());
         Stats {
             at: self.at,
             cpu_seconds: self.cpu.usage_seconds,
@@ -125,31 +129,6 @@ impl Measurement {
                 .processes
                 .or(self.tasks.threads)
                 .and_then(|count| u32::try_from(count).ok()),
-        }
-    }
-}
-
-impl From<&Stats> for Measurement {
-    fn from(stats: &Stats) -> Self {
-        let flow = |bytes| Flow { bytes, ..Flow::default() };
-        let network = stats.network_receive_bytes.zip(stats.network_transmit_bytes);
-        Self {
-            at: stats.at,
-            cpu: Cpu { usage_seconds: stats.cpu_seconds, ..Cpu::default() },
-            memory: Memory {
-                working_set: stats.memory_bytes,
-                limit: stats.memory_limit_bytes,
-                ..Memory::default()
-            },
-            network: network.map(|(received, transmitted)| {
-                vec![Interface {
-                    name: "eth0".into(),
-                    received: flow(received),
-                    transmitted: flow(transmitted),
-                }]
-            }),
-            tasks: Tasks { threads: stats.processes.map(u64::from), ..Tasks::default() },
-            ..Self::default()
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Measures all running replicas in one round, again and again: what can stay open between rounds does.
 //!
-//! A round blocks for some tens of microseconds for each replica; call it where that is fine.
+//! A round blocks for some tens of microseconds for each container, and for one pass over the process table for all
+//! processes; call it where that is fine. It asks nobody, and no replica delays another.
+
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
 use super::Measurement;
+use super::groups::Groups;
+use super::trees::Trees;
 use crate::model::ReplicaId;
 
 /// A replica to be measured.
@@ -32,33 +37,25 @@ pub struct Meters {
 #[derive(Debug)]
 enum Kind {
     /// Containers, by their control groups.
-    Groups,
+    Groups(Box<Groups>),
     /// Processes with their descendants.
-    Trees,
+    Trees(Box<Trees>),
 }
 
 impl Meters {
     pub(crate) fn of_groups() -> Self {
-        Self { kind: Kind::Groups }
+        Self { kind: Kind::Groups(Box::new(Groups::new(Path::new("/")))) }
     }
 
     pub(crate) fn of_trees() -> Self {
-        Self { kind: Kind::Trees }
+        Self { kind: Kind::Trees(Box::new(Trees::new(Path::new("/")))) }
     }
 
     /// Measures each of these once. What it kept open for others is closed.
     pub fn round(&mut self, running: &[Running], at: DateTime<Utc>) -> Round {
-        let mut round = Round::default();
-        for replica in running {
-            let stats = replica.pid.and_then(|pid| match self.kind {
-                Kind::Groups => super::of_container(replica.id.as_str(), pid, at),
-                Kind::Trees => super::of_process_tree(pid, at),
-            });
-            match stats {
-                Some(stats) => round.measured.push((replica.id.clone(), Measurement::from(&stats))),
-                None => round.unseen.push(replica.id.clone()),
-            }
+        match &mut self.kind {
+            Kind::Groups(groups) => groups.measure(running, at),
+            Kind::Trees(trees) => trees.measure(running, at),
         }
-        round
     }
 }

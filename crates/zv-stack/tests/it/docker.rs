@@ -11,6 +11,7 @@ mod common;
 mod engine;
 mod lab;
 mod logs;
+mod measure;
 mod reach;
 mod restarts;
 mod scale;

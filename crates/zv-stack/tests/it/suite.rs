@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use zv_stack::logs::{LogLine, Output};
 use zv_stack::runtime::LogRange;
+use zv_stack::stats::Running;
 use zv_stack::{Details, EventKind, ReplicaId, RestartPolicy, Runtime, Seen, State, Verdict};
 
 use crate::rig::{Board, DEADLINE, HealthPlan, Plan, Rig, Watch};
@@ -267,15 +268,25 @@ pub(crate) async fn measures_what_runs(mut rig: impl Rig) {
     let (runtime, mut watch) = up(&mut rig, &[Plan::new("web", &["oom", "--up-to-mib", "32"])]).await;
     let seen = watch.until_state("web", State::Running).await;
     says(&runtime, &seen.id, "taken", 1).await;
-    let stats = runtime.stats(&seen.id).await.expect("it runs");
-    assert!(stats.memory_bytes.is_some_and(|bytes| bytes >= 32 << 20), "{stats:?}");
-    assert!(stats.processes.is_some_and(|count| count >= 1), "{stats:?}");
-    assert!(stats.cpu_seconds.is_some_and(|seconds| seconds >= 0.0), "{stats:?}");
-    let later = runtime.stats(&seen.id).await.expect("it runs");
-    assert!(later.cpu_seconds >= stats.cpu_seconds && later.at > stats.at, "{stats:?} {later:?}");
+    let asked = runtime.measure(&seen.id).await.expect("it runs");
+    let running = [Running { id: seen.id.clone(), pid: details(&seen).pid }];
+    let mut meters = runtime.meters();
+    let first = meters.round(&running, zv_stack::clock::now());
+    let later = meters.round(&running, zv_stack::clock::now());
+    for measured in [&asked, &first.measured[0].1, &later.measured[0].1] {
+        assert!(measured.memory.working_set.is_some_and(|bytes| bytes >= 32 << 20), "{measured:?}");
+        assert!(measured.memory.rss.is_some_and(|bytes| bytes >= 32 << 20), "{measured:?}");
+        assert!(measured.tasks.threads.is_some_and(|count| count >= 1), "{measured:?}");
+        assert!(measured.stats().processes.is_some_and(|count| count >= 1), "{measured:?}");
+        let cpu = &measured.cpu;
+        assert!(cpu.usage_seconds.is_some_and(|seconds| seconds >= 0.0), "{measured:?}");
+        assert!(cpu.user_seconds.is_some() && cpu.system_seconds.is_some(), "{measured:?}");
+    }
+    assert!(later.measured[0].1.cpu.usage_seconds >= asked.cpu.usage_seconds, "{asked:?} {later:?}");
     runtime.stop(&seen.id, Some(Duration::ZERO)).await.expect("it stops");
     watch.until_state("web", State::Exited).await;
-    assert_eq!(runtime.stats(&seen.id).await, None);
+    assert_eq!(runtime.measure(&seen.id).await, None);
+    assert_eq!(meters.round(&running, zv_stack::clock::now()).unseen, [seen.id]);
     runtime.shutdown().await;
 }
 

@@ -1,9 +1,11 @@
 //! The program that the tests run as a replica, as a process and in an image made from scratch. Also the tests' guard.
 //!
-//! `print`, `exit`, `serve`, `check`, `sleep`, `stubborn`, `fork` and `oom` do what their names say (see [`modes`]);
+//! `print`, `exit`, `serve`, `check`, `sleep`, `stubborn`, `fork`, `oom`, `burn`, `take` and `write` do what their names say (see [`modes`]);
+//! `meters ID PID` measures a container with hardly a file to spare;
 //! `supervise FILE STATE_DIR` runs a local stack until it is killed; `guard …` is [`zv_stack::local::guard`].
 
 mod args;
+mod meters;
 mod modes;
 mod supervise;
 
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
         "fork" => modes::fork(),
         "idle" => modes::idle(),
         "oom" => modes::oom(&args),
+        "burn" => modes::burn(&args),
+        "take" => modes::take(&args),
+        "write" => modes::write(&args),
+        "meters" => meters::run(&args),
         "supervise" => supervise::run(&args),
         _ => modes::fail(&format!("unknown mode `{mode}`")),
     }

@@ -196,3 +196,52 @@ pub(crate) fn oom(args: &Args) -> ExitCode {
     drop(taken);
     ended
 }
+
+/// `[--threads N]`: uses all the processor time it gets.
+pub(crate) fn burn(args: &Args) -> ExitCode {
+    for _ in 1..args.get("--threads").unwrap_or(1) {
+        std::thread::spawn(spin);
+    }
+    line(false, "burning");
+    spin();
+    ExitCode::SUCCESS
+}
+
+fn spin() {
+    let mut number = 0_u64;
+    while std::hint::black_box(number) < u64::MAX {
+        number += 1;
+    }
+}
+
+/// `[--port P]`: reads all that is sent, says how much it was, and waits for more.
+pub(crate) fn take(args: &Args) -> ExitCode {
+    let listener = match TcpListener::bind(("0.0.0.0", args.get("--port").unwrap_or(8080))) {
+        Ok(listener) => listener,
+        Err(error) => return fail(&error.to_string()),
+    };
+    line(false, "listening");
+    for mut stream in listener.incoming().flatten() {
+        match std::io::copy(&mut stream, &mut std::io::sink()) {
+            Ok(bytes) => line(false, &format!("took {bytes}")),
+            Err(error) => return fail(&error.to_string()),
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// `FILE [--mib N]`: writes it to the disk, then sleeps.
+pub(crate) fn write(args: &Args) -> ExitCode {
+    let Some(path) = args.word(0) else { return fail("needs FILE") };
+    let written = std::fs::File::create(path).and_then(|mut file| {
+        for _ in 0..args.get::<u64>("--mib").unwrap_or(1) {
+            file.write_all(&vec![1; 1 << 20])?;
+        }
+        file.sync_all()
+    });
+    match written {
+        Ok(()) => line(false, "written"),
+        Err(error) => return fail(&error.to_string()),
+    }
+    sleep()
+}

@@ -10,7 +10,7 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
 
 #[test]
 fn ports_and_databases_have_usual_values() {
-    let check = |text: &str| target(text).unwrap().check;
+    let check = |text: &str| target(text, None).unwrap().check;
     let Check::Redis(redis) = check("rediss://:hunter2@cache/3") else { panic!() };
     assert_eq!((redis.endpoint, redis.database, redis.tls), (endpoint("cache", 6379), Some(3), true));
     assert_eq!(redis.credentials.password.unwrap().expose(), "hunter2");
@@ -48,7 +48,7 @@ fn a_mistake_says_what_to_write() {
         ("http://", "is no address"),
         ("tcp://ho%20st:1", "no spaces"),
     ] {
-        let error = target(text).unwrap_err().to_string();
+        let error = target(text, None).unwrap_err().to_string();
         assert!(error.contains(told), "`{text}`: {error}");
     }
 }
@@ -73,7 +73,7 @@ fn secrets_are_never_shown() {
         "http://me:hunter2@ho st/",
         "ftp://me:hunter2@host",
     ] {
-        let shown = match target(text) {
+        let shown = match target(text, None) {
             Ok(target) => format!("{} {target:?}", target.name),
             Err(error) => format!("{error} {error:?}"),
         };
@@ -98,7 +98,7 @@ fn status_sets_read_back_as_they_are_written() {
 proptest! {
     #[test]
     fn no_text_breaks_the_parser(text in "\\PC{0,60}") {
-        target(&text).ok();
+        target(&text, None).ok();
     }
 
     #[test]
@@ -109,7 +109,7 @@ proptest! {
     ) {
         // Whatever stands between the first colon and the last `@` is or may be a password.
         let text = format!("{scheme}://me:{password}@{rest}");
-        let shown = match target(&text) {
+        let shown = match target(&text, None) {
             Ok(target) => format!("{} {target:?}", target.name),
             Err(error) => error.to_string(),
         };

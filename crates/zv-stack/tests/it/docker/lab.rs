@@ -79,8 +79,19 @@ impl Lab {
         (text(command.stdout), (!command.status.success()).then(|| text(command.stderr)))
     }
 
-    /// Starts a replica of this place's project.
+    /// Starts a replica of this place's project, in no network.
     pub(super) async fn run(&self, service: &str, options: &[&str], command: &[&str]) -> ReplicaId {
+        self.run_in("none", service, options, command).await
+    }
+
+    /// The same in a network.
+    pub(super) async fn run_in(
+        &self,
+        network: &str,
+        service: &str,
+        options: &[&str],
+        command: &[&str],
+    ) -> ReplicaId {
         let labels = [
             format!("com.docker.compose.project={}", self.project),
             format!("com.docker.compose.service={service}"),
@@ -88,7 +99,7 @@ impl Lab {
             "com.docker.compose.oneoff=False".to_owned(),
         ];
         let name = format!("{}-{service}-1", self.project);
-        let mut all = vec!["run", "-d", "--network", "none", "--name", &name];
+        let mut all = vec!["run", "-d", "--network", network, "--name", &name];
         all.extend(labels.iter().flat_map(|label| ["--label", label]));
         all.extend(options);
         if !options.iter().any(|option| option.starts_with("zv-test:")) {
@@ -96,6 +107,15 @@ impl Lab {
         }
         all.extend(command);
         ReplicaId::new(self.docker(&all).await)
+    }
+
+    /// Makes a network of this place's own and returns its name: the engine's common one goes when another engine on the
+    /// same host removes it.
+    pub(super) async fn network(&self) -> String {
+        let label = format!("com.docker.compose.project={}", self.project);
+        let name = format!("{}-net", self.project);
+        self.docker(&["network", "create", "--label", &label, &name]).await;
+        name
     }
 
     /// Returns a runtime that sees this place alone.

@@ -251,9 +251,9 @@ async fn a_running_container_is_measured() {
     let Some(lab) = Lab::open("stats").await else { return };
     let id = lab.run("a", &["-m", "64m"], &["sleep"]).await;
     let runtime: Runtime = lab.runtime();
-    let stats = runtime.stats(&id).await.unwrap();
+    let stats = runtime.measure(&id).await.unwrap().stats();
     assert!(stats.cpu_seconds.is_some() && stats.memory_bytes.is_some_and(|bytes| bytes > 0));
     assert_eq!(stats.memory_limit_bytes, Some(64 << 20));
     lab.docker(&["stop", id.as_str()]).await;
-    assert_eq!(runtime.stats(&id).await, None);
+    assert_eq!(runtime.measure(&id).await, None);
 }

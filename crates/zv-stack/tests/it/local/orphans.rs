@@ -37,7 +37,7 @@ fn kill(pid: u32) {
 
 fn parent_of(pid: u32) -> u32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    zv_stack::stats::proc::parse_stat(&stat).expect("a line of the process table").parent
+    zv_stack::stats::proc::parse_stat(stat.as_bytes()).expect("a line of the process table").parent
 }
 
 /// Ends a supervisor that a failed test left behind.
