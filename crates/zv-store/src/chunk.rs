@@ -6,7 +6,7 @@
 //!
 //! A chunk grows as [`xor`]. When it is closed it may be coded again, as whatever is smaller.
 
-mod times;
+pub(crate) mod times;
 pub mod whole;
 pub mod xor;
 
@@ -19,6 +19,8 @@ const XOR: u8 = 1;
 const WHOLE: u8 = 2;
 /// The samples a chunk holds at most: what a reader sets aside for one.
 pub const LONGEST: usize = 512;
+/// The bytes of a chunk at most: a sample takes no more than 20, however it changes.
+pub const MOST_BYTES: usize = 16 + LONGEST * 20;
 
 /// The bytes of a chunk are not what a chunk can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,12 @@ pub fn read(bytes: &[u8], out: &mut Vec<Sample>) -> Result<(), ChunkError> {
         [WHOLE, rest @ ..] => whole::read(rest, out),
         [code, ..] => Err(ChunkError::Code(*code)),
     }
+}
+
+/// Returns how many samples a chunk says it has.
+pub fn count(bytes: &[u8]) -> Option<usize> {
+    let [XOR | WHOLE, high, low, ..] = bytes else { return None };
+    Some(usize::from(u16::from_be_bytes([*high, *low])))
 }
 
 /// Codes samples whose times rise as whatever is smallest. At most [`LONGEST`] are taken.

@@ -28,28 +28,36 @@ impl Steady {
     /// Codes the next number. Whatever the numbers are, they are read back: arithmetic wraps on both sides.
     pub(super) fn push(&mut self, next: i64, out: &mut BitWriter) {
         let step = next.wrapping_sub(self.last);
-        let change = zigzag(step.wrapping_sub(self.step));
+        write_small(step.wrapping_sub(self.step), out);
         (self.last, self.step) = (next, step);
-        let fits = |length: &u32| *length == 64 || change < 1 << length;
-        let place = LENGTHS.iter().position(fits).unwrap_or(LENGTHS.len() - 1);
-        // So many ones, and a zero unless it is the last.
-        let ones = place as u32;
-        out.write(u64::MAX, ones);
-        if place < LENGTHS.len() - 1 {
-            out.write(0, 1);
-        }
-        out.write(change, LENGTHS[place]);
     }
 
     /// Reads the next number.
     pub(super) fn next(&mut self, bits: &mut BitReader<'_>) -> Option<i64> {
-        let mut place = 0;
-        while place < LENGTHS.len() - 1 && bits.bit()? {
-            place += 1;
-        }
-        let change = unzigzag(bits.read(LENGTHS[place])?);
-        self.step = self.step.wrapping_add(change);
+        self.step = self.step.wrapping_add(read_small(bits)?);
         self.last = self.last.wrapping_add(self.step);
         Some(self.last)
     }
+}
+
+/// Writes a number that is near zero most of the time.
+pub(crate) fn write_small(number: i64, out: &mut BitWriter) {
+    let number = zigzag(number);
+    let fits = |length: &u32| *length == 64 || number < 1 << length;
+    let place = LENGTHS.iter().position(fits).unwrap_or(LENGTHS.len() - 1);
+    // So many ones, and a zero unless it is the last.
+    out.write(u64::MAX, place as u32);
+    if place < LENGTHS.len() - 1 {
+        out.write(0, 1);
+    }
+    out.write(number, LENGTHS[place]);
+}
+
+/// Reads it.
+pub(crate) fn read_small(bits: &mut BitReader<'_>) -> Option<i64> {
+    let mut place = 0;
+    while place < LENGTHS.len() - 1 && bits.bit()? {
+        place += 1;
+    }
+    Some(unzigzag(bits.read(LENGTHS[place])?))
 }

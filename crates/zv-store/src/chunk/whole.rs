@@ -11,7 +11,7 @@ use crate::bits::{BitReader, BitWriter};
 const LARGEST: f64 = 9_007_199_254_740_992.0;
 
 /// Returns the number that a value is exactly; none for fractions, NaNs, what is too large, and the zero with a sign.
-fn whole(value: f64) -> Option<i64> {
+pub(crate) fn whole(value: f64) -> Option<i64> {
     let is_whole =
         value.abs() <= LARGEST && value.trunc() == value && value.to_bits() != (-0.0_f64).to_bits();
     is_whole.then_some(value as i64)
