@@ -14,6 +14,8 @@ use std::sync::Arc;
 use zv_model::{Labels, LabelsBuilder, Matcher, SelectError, TimeRange, Timestamp};
 
 pub(crate) use self::compact::{compact, plan};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::index::fuzz_index;
 use self::index::{IndexReader, Symbols};
 use self::layout::{Entry, META, Meta};
 pub(crate) use self::write::BlockWriter;
@@ -122,7 +124,11 @@ pub(crate) fn open_all(files: &dyn Files, blocks: &Path) -> Result<Opened, Store
 
 impl Block {
     /// Opens a block. Nothing where its index is not what was written.
-    pub(crate) fn open(files: &dyn Files, folder: &Path, name: BlockName) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn open(
+        files: &dyn Files,
+        folder: &Path,
+        name: BlockName,
+    ) -> Result<Option<Self>, StoreError> {
         let Some(meta) = read_meta(files, folder)? else { return Ok(None) };
         let (Some(data), Some(index)) =
             (open_file(files, &folder.join(DATA))?, open_file(files, &folder.join(INDEX))?)

@@ -45,7 +45,8 @@ impl Crc {
         let mut crc = self.0;
         let (eights, rest) = bytes.as_chunks::<8>();
         for eight in eights {
-            let [a, b, c, d] = (crc ^ u32::from_le_bytes([eight[0], eight[1], eight[2], eight[3]])).to_le_bytes();
+            let [a, b, c, d] =
+                (crc ^ u32::from_le_bytes([eight[0], eight[1], eight[2], eight[3]])).to_le_bytes();
             crc = TABLES[7][usize::from(a)]
                 ^ TABLES[6][usize::from(b)]
                 ^ TABLES[5][usize::from(c)]

@@ -42,6 +42,39 @@ pub trait Files: Debug + Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
+/// A file that is given back when it is dropped, also where a child that was just forked still has it open.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Nothing can be done where it fails, and the system does it once the file is closed everywhere.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Handle for Locked {
+    fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
+        FileExt::read_exact_at(&self.0, out, at)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        FileExt::write_all_at(&self.0, bytes, at)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Handle::len(&self.0)
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.0.cut(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
 impl Handle for File {
     fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
         FileExt::read_exact_at(self, out, at)
@@ -76,7 +109,7 @@ impl Files for Disk {
     fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn Handle>>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Arc::new(file))),
+            Ok(()) => Ok(Some(Arc::new(Locked(file)))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }

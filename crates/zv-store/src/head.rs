@@ -7,6 +7,7 @@ mod series;
 mod shed;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -174,10 +175,9 @@ impl Head {
             self.slots.push(None);
             self.slots.len() as u32 - 1
         });
-        if self.by_hash.contains_key(&hash) {
-            self.collided.insert(labels.clone(), slot);
-        } else {
-            self.by_hash.insert(hash, slot);
+        match self.by_hash.entry(hash) {
+            Entry::Vacant(entry) => drop(entry.insert(slot)),
+            Entry::Occupied(_) => drop(self.collided.insert(labels.clone(), slot)),
         }
         let series = Arc::new(Series::new(id, slot, source.0, labels));
         self.slots[slot as usize] = Some(Arc::clone(&series));

@@ -16,6 +16,8 @@ mod crc;
 mod error;
 mod files;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod head;
 mod merge;
 mod options;

@@ -1,6 +1,7 @@
 //! What queries read: everything that is in memory and in blocks, while the writer goes on.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use zv_model::{Labels, Matcher, Queryable, SelectError, Selected, TimeRange};
@@ -24,9 +25,15 @@ pub(crate) struct Shared {
 }
 
 /// Reads a store. Cheap to clone; never waits for the writer longer than a copy takes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reader {
     pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
 }
 
 impl Reader {
@@ -83,7 +90,11 @@ impl Reader {
         blocks.iter().filter(|block| block.overlaps(range)).cloned().collect()
     }
 
-    fn found(&self, range: TimeRange, matchers: &[Matcher]) -> Result<Vec<(Labels, Vec<Piece>)>, SelectError> {
+    fn found(
+        &self,
+        range: TimeRange,
+        matchers: &[Matcher],
+    ) -> Result<Vec<(Labels, Vec<Piece>)>, SelectError> {
         let mut found = Vec::new();
         // First the head and then the blocks: what moves from the one to the other in between is seen twice, not never.
         for series in self.shared.index.select(matchers) {

@@ -3,6 +3,7 @@
 mod keep;
 mod open;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +27,6 @@ pub enum Condition {
 
 /// The writer's half of a store. Samples can be read as soon as they are appended; they survive the process once they are
 /// committed, and the machine once they are synced.
-#[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
     head: Head,
@@ -60,6 +60,13 @@ struct Tally {
     differing: u64,
     too_old: u64,
     over_limit: u64,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.disk.as_ref().map(|disk| &disk.folder);
+        f.debug_struct("Store").field("folder", &folder).finish_non_exhaustive()
+    }
 }
 
 impl Store {

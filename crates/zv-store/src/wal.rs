@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use zv_model::Sample;
 
 pub(crate) use self::checkpoint::write_checkpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::replay::fuzz_segment;
 pub(crate) use self::replay::replay;
 pub(crate) use self::samples::Chain;
 use self::samples::{MOST_SAMPLES, SamplesWriter};
@@ -201,7 +203,8 @@ impl Wal {
         };
         let samples = if count > 0 { self.samples.take() } else { Vec::new() };
         let mut out = Vec::with_capacity(self.series.len() + samples.len() + self.removed.len() + 64);
-        let parts = [(record::SERIES, &self.series), (record::SAMPLES, &samples), (record::REMOVED, &self.removed)];
+        let parts =
+            [(record::SERIES, &self.series), (record::SAMPLES, &samples), (record::REMOVED, &self.removed)];
         for (kind, payload) in parts {
             if !payload.is_empty() {
                 put_frame(&mut out, kind, current.number, payload);

@@ -21,7 +21,11 @@ const LEVELS: u32 = 3;
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Returns the blocks that are to become one, and its name.
-pub(crate) fn plan(blocks: &[Arc<Block>], rules: &Rules, newest: i64) -> Option<(BlockName, Vec<Arc<Block>>)> {
+pub(crate) fn plan(
+    blocks: &[Arc<Block>],
+    rules: &Rules,
+    newest: i64,
+) -> Option<(BlockName, Vec<Arc<Block>>)> {
     let mut span = rules.window;
     for level in 1..LEVELS + 1 {
         span = span.saturating_mul(FACTOR);

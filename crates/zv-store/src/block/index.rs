@@ -116,7 +116,8 @@ impl IndexReader {
     /// Returns the names of all labels.
     pub(super) fn names(&self) -> Result<Vec<Arc<str>>, SelectError> {
         let symbols = self.symbols()?;
-        let mut names: Vec<u32> = self.values(0..self.value_count())?.iter().map(|value| value.name).collect();
+        let mut names: Vec<u32> =
+            self.values(0..self.value_count())?.iter().map(|value| value.name).collect();
         names.dedup();
         Ok(names.into_iter().filter_map(|name| symbols.get(name)).map(Arc::from).collect())
     }
@@ -238,4 +239,20 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
 
 fn broken() -> SelectError {
     SelectError::Unreadable { reason: "the index of a block is not what was written".to_owned(), cause: None }
+}
+
+/// Asks an index everything. The last bytes say where its parts are, or it would not be opened.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_index(data: &[u8]) {
+    let crc = crate::crc::crc32c(data);
+    let file = Arc::new(crate::head::Heap::of(data.to_vec()));
+    let Ok(Some(index)) = IndexReader::open(file, data.len() as u64, crc) else { return };
+    let all: Vec<u32> = (0..index.series_count()).collect();
+    let _ = index.entries(&all, |entry| assert!(entry.labels.len() <= data.len()));
+    for name in index.names().unwrap_or_default() {
+        let values = index.values_of(&name, "").unwrap_or_default();
+        let values: Vec<&str> = values.iter().map(|value| &**value).collect();
+        let found = index.series_with(&name, &values).unwrap_or_default();
+        assert!(found.iter().all(|series| *series < index.series_count()));
+    }
 }

@@ -147,9 +147,7 @@ pub(crate) struct Meta {
 impl Meta {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         let index_crc = u64::from(self.index_crc);
-        for number in
-            [self.series, self.chunks, self.samples, self.data_bytes, self.index_bytes, index_crc]
-        {
+        for number in [self.series, self.chunks, self.samples, self.data_bytes, self.index_bytes, index_crc] {
             put_number(out, number);
         }
     }

@@ -83,16 +83,7 @@ impl ChunkFiles {
         heap_limit: usize,
     ) -> Self {
         let heap_limit = heap_limit as u64;
-        Self {
-            table,
-            counters,
-            files,
-            folder,
-            is_refused: false,
-            heap_limit,
-            current: None,
-            next: 0,
-        }
+        Self { table, counters, files, folder, is_refused: false, heap_limit, current: None, next: 0 }
     }
 
     /// Puts a chunk down. Fails only where neither disk nor memory takes it.
@@ -171,15 +162,15 @@ impl ChunkFiles {
             }
             None => {
                 let bytes = file.handle.len().unwrap_or(0);
-                self.counters.heap_chunk_bytes.set(self.counters.heap_chunk_bytes.get().saturating_sub(bytes));
+                self.counters
+                    .heap_chunk_bytes
+                    .set(self.counters.heap_chunk_bytes.get().saturating_sub(bytes));
             }
         }
     }
 
     fn writable(&mut self) -> Result<&mut Current, AppendError> {
-        let is_full = |current: &Current| {
-            current.at >= if current.is_heap { HEAP_BYTES } else { FILE_BYTES }
-        };
+        let is_full = |current: &Current| current.at >= if current.is_heap { HEAP_BYTES } else { FILE_BYTES };
         if self.current.as_ref().is_some_and(is_full) {
             self.rotate();
         }

@@ -169,7 +169,12 @@ impl State {
     }
 
     /// Puts sorted samples into chunks, none of which reaches over the border of a window.
-    fn put_all(&mut self, samples: &[Sample], rules: &Rules, files: &mut ChunkFiles) -> Result<(), AppendError> {
+    fn put_all(
+        &mut self,
+        samples: &[Sample],
+        rules: &Rules,
+        files: &mut ChunkFiles,
+    ) -> Result<(), AppendError> {
         let mut rest = samples;
         while let Some(first) = rest.first() {
             let border = rules.window_of(first.at) + rules.window;
@@ -224,7 +229,8 @@ impl State {
 
     fn copied(&self, range: TimeRange) -> (Vec<Piece>, Vec<Closed>) {
         let overlaps = |from: Timestamp, to: Timestamp| from <= range.to && to >= range.from;
-        let closed = self.closed.iter().filter(|closed| overlaps(closed.from, closed.to())).copied().collect();
+        let closed =
+            self.closed.iter().filter(|closed| overlaps(closed.from, closed.to())).copied().collect();
         let mut pieces = Vec::new();
         if let Some(newest) = self.newest
             && !self.open.is_empty()

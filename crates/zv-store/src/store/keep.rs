@@ -45,11 +45,8 @@ impl Store {
     /// Tries the disk again after it failed. All that is in memory is written anew: the log has holes.
     fn recover(&mut self) -> Result<(), StoreError> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        if disk.wal.is_writing() {
-            return Ok(());
-        }
         self.head.chunks.try_disk();
-        self.checkpoint()
+        if disk.wal.is_writing() { Ok(()) } else { self.checkpoint() }
     }
 
     /// Moves windows that are over to blocks.
@@ -95,8 +92,7 @@ impl Store {
         let mut writer = BlockWriter::new(&*disk.files, &disk.folder.join(BLOCKS), symbols)?;
         for series in series {
             let pieces = series.pieces(name.range(), &self.shared.chunks);
-            let chunks =
-                repack(pieces, name.range(), &self.shared.counters).map_err(io::Error::other)?;
+            let chunks = repack(pieces, name.range(), &self.shared.counters).map_err(io::Error::other)?;
             writer.add(&series.labels, &chunks)?;
         }
         writer.finish(name)
@@ -171,11 +167,7 @@ impl Store {
     }
 
     /// Shows a block that is new instead of others, and removes these.
-    fn replace(
-        &mut self,
-        new: Option<(PathBuf, BlockName)>,
-        old: &[Arc<Block>],
-    ) -> Result<(), StoreError> {
+    fn replace(&mut self, new: Option<(PathBuf, BlockName)>, old: &[Arc<Block>]) -> Result<(), StoreError> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let files = Arc::clone(&disk.files);
         let mut blocks: Vec<Arc<Block>> = read(&self.shared.blocks).iter().cloned().collect();

@@ -71,13 +71,8 @@ impl Store {
         let counters = Arc::new(Counters::default());
         let (index, table) = (Arc::new(Index::default()), Arc::new(ChunkTable::default()));
         let heads = folder.map(|folder| folder.join(HEAD));
-        let chunks = ChunkFiles::new(
-            Arc::clone(&table),
-            Arc::clone(&counters),
-            files,
-            heads,
-            limits.heap_chunk_bytes,
-        );
+        let chunks =
+            ChunkFiles::new(Arc::clone(&table), Arc::clone(&counters), files, heads, limits.heap_chunk_bytes);
         let head = Head::new(Arc::clone(&index), chunks, rules, limits.clone(), Arc::clone(&counters));
         let shared = Shared {
             index,

@@ -54,7 +54,13 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn file(&mut self, files: &dyn Files, path: &Path, kind: FileKind, is_last: bool) -> Result<(), StoreError> {
+    fn file(
+        &mut self,
+        files: &dyn Files,
+        path: &Path,
+        kind: FileKind,
+        is_last: bool,
+    ) -> Result<(), StoreError> {
         let file = files.open(path, false).map_err(StoreError::io("open", path))?;
         let bytes = read_part(&*file, 0, usize::MAX).map_err(StoreError::io("read", path))?;
         match kind.judge(&bytes) {
@@ -166,4 +172,27 @@ fn cut(files: &dyn Files, path: &Path, at: usize, recovery: &mut Recovery) {
     if done.is_err() {
         recovery.disk_errors += 1;
     }
+}
+
+/// Reads frames without their headers: a byte for the kind, one for the number, two for the length, and so many bytes.
+/// Returns the windows that the head then has, and how many samples it took.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_segment(data: &[u8], rules: &crate::options::Rules) -> (Vec<zv_model::TimeRange>, u64) {
+    use std::sync::Arc;
+
+    use crate::head::{ChunkFiles, Index};
+
+    let (counters, files) = (Arc::default(), Arc::new(crate::files::Disk));
+    let chunks = ChunkFiles::new(Arc::default(), Arc::clone(&counters), files, None, 1 << 20);
+    let mut head = Head::new(Arc::<Index>::default(), chunks, *rules, crate::Limits::default(), counters);
+    let mut recovery = Recovery::default();
+    let (slots, chains) = (HashMap::new(), Chains::default());
+    let mut replay = Replay { head: &mut head, recovery: &mut recovery, slots, chains, expected: 0 };
+    let mut bytes = Bytes::new(data);
+    while let (Some(kind), Some(number), Some(len)) = (bytes.byte(), bytes.byte(), bytes.take(2)) {
+        let len = usize::from(u16::from_le_bytes([len[0], len[1]])).min(bytes.rest().len());
+        let payload = bytes.take(len).unwrap_or_default();
+        replay.frame(kind, u32::from(number), payload);
+    }
+    (head.windows(), recovery.samples)
 }

@@ -114,7 +114,11 @@ impl Chains {
 
     /// Hands every sample of a record to `each`; where the value before is not known, without its value. Returns nothing
     /// where the record is none.
-    pub(crate) fn read(&mut self, record: &[u8], mut each: impl FnMut(u64, Timestamp, Option<f64>)) -> Option<()> {
+    pub(crate) fn read(
+        &mut self,
+        record: &[u8],
+        mut each: impl FnMut(u64, Timestamp, Option<f64>),
+    ) -> Option<()> {
         let mut bytes = Bytes::new(record);
         let (count, mut at) = (bytes.small()?, bytes.signed()?);
         if count > MOST_SAMPLES {

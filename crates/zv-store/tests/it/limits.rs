@@ -31,8 +31,13 @@ fn a_source_that_explodes_is_contained() {
 
 #[test]
 fn labels_and_times_have_bounds() {
-    let mut store =
-        limited(Limits { labels: 2, name_bytes: 4, value_bytes: 8, samples_per_commit: 6, ..Limits::default() });
+    let mut store = limited(Limits {
+        labels: 2,
+        name_bytes: 4,
+        value_bytes: 8,
+        samples_per_commit: 6,
+        ..Limits::default()
+    });
     for (pairs, at, expected) in [
         (&[][..], 1, AppendError::NoLabels),
         (&[("a", "1"), ("b", "2"), ("c", "3")], 1, AppendError::TooManyLabels { count: 3, limit: 2 }),
@@ -63,7 +68,11 @@ fn a_reference_ends_with_its_series() {
     assert!(store.remove(one) && !store.remove(one));
     assert_eq!(store.append_to(one, sample(1, 1.0)), Err(AppendError::UnknownSeries));
     let (other, _) = store.append(Source(1), &series(2), sample(1, 1.0)).unwrap();
-    assert_eq!(store.append_to(one, sample(2, 1.0)), Err(AppendError::UnknownSeries), "the place is another's");
+    assert_eq!(
+        store.append_to(one, sample(2, 1.0)),
+        Err(AppendError::UnknownSeries),
+        "the place is another's"
+    );
     assert_ne!(one, other);
     assert_eq!(contents(&store.reader(), EVER, &[]).len(), 1);
 }

@@ -63,7 +63,8 @@ impl Naive {
         let wanted = |labels: &&Labels| matchers.iter().all(|matcher| matcher.accepts_labels(labels));
         let mut all = Contents::new();
         for labels in self.series.keys().filter(wanted) {
-            let samples: Vec<_> = self.series[labels].range(range.from..=range.to).map(|(a, b)| (*a, *b)).collect();
+            let samples: Vec<_> =
+                self.series[labels].range(range.from..=range.to).map(|(a, b)| (*a, *b)).collect();
             if !samples.is_empty() {
                 all.push((labels.clone(), samples));
             }
@@ -98,7 +99,7 @@ fn run(steps: Vec<Step>, on_disk: bool) {
     let folder = tempfile::tempdir().unwrap();
     let open = || match on_disk {
         true => {
-            let (store, recovery) = Store::open(folder.path(), &quick()).unwrap();
+            let (store, recovery) = crate::support::open(folder.path()).unwrap();
             assert!(recovery.is_clean() && recovery.torn_bytes == 0, "{recovery:?}");
             store
         }
@@ -147,7 +148,7 @@ fn run(steps: Vec<Step>, on_disk: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn in_memory_it_holds_what_a_naive_one_holds(steps in steps()) {
@@ -163,7 +164,7 @@ proptest! {
 #[test]
 fn blocks_are_merged_and_the_oldest_go() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(folder.path(), &quick()).unwrap();
+    let (mut store, _) = crate::support::open(folder.path()).unwrap();
     let mut naive = Naive { maintained: i64::MIN, ..Naive::default() };
     for round in 0..400 {
         for number in 0..3 {

@@ -1,9 +1,13 @@
 //! What several tests need.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zv_model::{Labels, Matcher, Queryable, Sample, TimeRange};
-use zv_store::{Options, Reader};
+use zv_store::{Options, Reader, Recovery, Store, StoreError};
+
+use crate::disk::Small;
 
 pub(crate) const EVER: TimeRange = TimeRange { from: i64::MIN, to: i64::MAX };
 
@@ -21,9 +25,15 @@ pub(crate) fn quick() -> Options {
     }
 }
 
+/// Opens a store with short windows, and never waits for the disk.
+pub(crate) fn open(folder: &Path) -> Result<(Store, Recovery), StoreError> {
+    Store::open_with(Arc::new(Small::new()), folder, &quick())
+}
+
 pub(crate) fn series(number: usize) -> Labels {
     let group = (number % 3).to_string();
-    let mut labels = Labels::of([("__name__", "m"), ("group", &group), ("n", &number.to_string())]).to_builder();
+    let mut labels =
+        Labels::of([("__name__", "m"), ("group", &group), ("n", &number.to_string())]).to_builder();
     if number % 2 == 0 {
         labels.set("even", "yes");
     }
