@@ -16,19 +16,24 @@ impl BitWriter {
 
     /// Appends the lowest `count` bits of `bits`, at most 64.
     pub fn write(&mut self, bits: u64, count: u32) {
-        let mut left = count;
-        while left > 0 {
-            if self.free == 0 {
-                self.bytes.push(0);
-                self.free = 8;
-            }
-            let taken = left.min(self.free);
-            let part = (bits >> (left - taken)) & ((1 << taken) - 1);
-            let last = self.bytes.len() - 1;
+        if count == 0 {
+            return;
+        }
+        let bits = if count == 64 { bits } else { bits & ((1 << count) - 1) };
+        // What fits into the last byte, then whole bytes at once.
+        let taken = count.min(self.free);
+        let left = count - taken;
+        if let Some(last) = self.bytes.last_mut().filter(|_| taken > 0) {
+            let part = bits.checked_shr(left).unwrap_or(0);
             // At most eight bits: the rest was masked away.
-            self.bytes[last] |= (part << (self.free - taken)) as u8;
-            self.free -= taken;
-            left -= taken;
+            *last |= (part << (self.free - taken)) as u8;
+        }
+        self.free -= taken;
+        if left > 0 {
+            let rest = (bits << (64 - left)).to_be_bytes();
+            let whole = left.div_ceil(8);
+            self.bytes.extend_from_slice(&rest[..whole as usize]);
+            self.free = whole * 8 - left;
         }
     }
 

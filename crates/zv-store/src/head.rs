@@ -146,10 +146,15 @@ impl Head {
         self.create(Some(id), source, labels, hash)
     }
 
-    /// Takes over samples from a checkpoint.
-    pub(crate) fn restore_samples(&mut self, slot: u32, samples: &[Sample]) -> Result<(), AppendError> {
+    /// Takes over a chunk from a checkpoint, and its samples.
+    pub(crate) fn restore_chunk(
+        &mut self,
+        slot: u32,
+        chunk: &[u8],
+        samples: &[Sample],
+    ) -> Result<(), AppendError> {
         let Some(series) = &self.slots[slot as usize] else { return Ok(()) };
-        series.state().restore(samples, &self.rules, &mut self.chunks)
+        series.state().restore((chunk, samples), &self.rules, &mut self.chunks)
     }
 
     /// Returns the number that no series has had.

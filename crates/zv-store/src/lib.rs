@@ -37,4 +37,4 @@ pub use options::{Limits, Options};
 pub use reader::Reader;
 pub use recovery::Recovery;
 pub use store::{Condition, Store};
-pub use wal::Syncer;
+pub use wal::{Batch, Cursor, Follower, Syncer};

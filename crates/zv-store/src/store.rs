@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use zv_model::{Labels, Sample};
 
-use crate::error::AppendError;
+use crate::error::{AppendError, StoreError};
 use crate::files::{Files, Handle};
 use crate::head::{Appended, Head, SeriesRef, Source};
 use crate::options::{Limits, Options, Rules};
 use crate::reader::{Reader, Shared};
-use crate::wal::{Syncer, Wal};
+use crate::wal::{Cursor, Follower, Syncer, Wal};
 
 /// Whether what is committed survives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,10 +142,24 @@ impl Store {
         if let Some(disk) = &mut self.disk {
             // What was appended to it comes first.
             disk.wal.commit();
-            disk.wal.add_removed(series.id);
+            disk.wal.add_removed(&series);
         }
         self.head.remove(&series);
         true
+    }
+
+    /// Returns what reads the log behind the writer, from a place on or from its end; nothing for a store without a disk.
+    /// Segments are kept for it under its name: it is asked for again right after a store was opened, before
+    /// [`Store::maintain`].
+    pub fn follow(&self, name: &str, from: Option<Cursor>) -> Result<Option<Follower>, StoreError> {
+        self.disk.as_ref().map(|disk| disk.wal.follow(name, from)).transpose()
+    }
+
+    /// Keeps nothing any more for somebody who followed.
+    pub fn unfollow(&self, name: &str) {
+        if let Some(disk) = &self.disk {
+            disk.wal.unfollow(name);
+        }
     }
 
     fn room(&mut self) -> Result<(), AppendError> {

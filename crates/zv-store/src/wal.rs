@@ -2,6 +2,7 @@
 //! that it survives the machine.
 
 mod checkpoint;
+mod follow;
 pub(crate) mod record;
 mod replay;
 mod samples;
@@ -12,7 +13,9 @@ use std::sync::{Arc, Mutex};
 
 use zv_model::Sample;
 
-pub(crate) use self::checkpoint::write_checkpoint;
+pub(crate) use self::checkpoint::{Checkpoint, write_checkpoint};
+use self::follow::Trail;
+pub use self::follow::{Batch, Cursor, Follower};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::replay::fuzz_segment;
 pub(crate) use self::replay::replay;
@@ -20,6 +23,7 @@ pub(crate) use self::samples::Chain;
 use self::samples::{MOST_SAMPLES, SamplesWriter};
 use crate::bytes::put_number;
 use crate::counters::Counters;
+use crate::error::StoreError;
 use crate::files::{Files, Handle};
 use crate::format::{FileKind, HEADER, put_frame};
 use crate::head::{Series, Source};
@@ -27,6 +31,8 @@ use crate::sync::lock;
 
 /// A record that has grown so large is written before the commit.
 const RECORD_BYTES: usize = 512 << 10;
+/// So much of the log is kept for those who follow and are late; what is older is lost to them.
+const KEPT_BYTES: u64 = 256 << 20;
 const SEGMENT: &str = "segment-";
 const CHECKPOINT: &str = "checkpoint-";
 
@@ -38,6 +44,11 @@ pub(crate) struct Wal {
     counters: Arc<Counters>,
     segment_bytes: u64,
     dirty: Arc<Dirty>,
+    trail: Arc<Trail>,
+    /// Series that are gone, and the segment in which they went: somebody who follows may still meet their samples.
+    gone: Vec<(u32, Arc<Series>)>,
+    /// Segments that are kept for those who follow, at most.
+    most_kept: u32,
     /// None while the disk does not take anything.
     current: Option<Current>,
     next_segment: u32,
@@ -116,6 +127,9 @@ impl Wal {
             counters,
             segment_bytes,
             dirty: Arc::default(),
+            trail: Arc::default(),
+            gone: Vec::new(),
+            most_kept: u32::try_from(KEPT_BYTES / segment_bytes.max(1)).unwrap_or(u32::MAX).max(2),
             current: None,
             next_segment,
             series: Vec::new(),
@@ -148,6 +162,7 @@ impl Wal {
         handle.write_all_at(&FileKind::Segment.header(), 0)?;
         *lock(&self.dirty.folder) = true;
         lock(&self.dirty.handles).push(Arc::clone(&handle));
+        *lock(&self.trail.end) = Cursor { segment, offset: HEADER as u64 };
         self.current = Some(Current { segment, handle, at: HEADER as u64, number: 0 });
         Ok(segment)
     }
@@ -180,8 +195,35 @@ impl Wal {
     }
 
     /// Takes the end of a series.
-    pub(crate) fn add_removed(&mut self, id: u64) {
-        put_number(&mut self.removed, id);
+    pub(crate) fn add_removed(&mut self, series: &Arc<Series>) {
+        put_number(&mut self.removed, series.id);
+        if !lock(&self.trail.needed).is_empty() {
+            self.gone.push((self.next_segment, Arc::clone(series)));
+        }
+    }
+
+    /// Returns the series that are gone and that somebody who follows may still meet.
+    pub(crate) fn gone(&mut self) -> impl Iterator<Item = &Arc<Series>> {
+        let needed = self.needed(self.next_segment);
+        self.gone.retain(|(segment, _)| *segment >= needed);
+        self.gone.iter().map(|(_, series)| series)
+    }
+
+    /// Returns what reads the log behind the writer, from a place on or from its end.
+    pub(crate) fn follow(&self, name: &str, from: Option<Cursor>) -> Result<Follower, StoreError> {
+        let (files, folder) = (Arc::clone(&self.files), self.folder.clone());
+        Follower::new(files, folder, name, Arc::clone(&self.trail), from)
+    }
+
+    /// Forgets somebody who followed: nothing is kept for it any more.
+    pub(crate) fn unfollow(&self, name: &str) {
+        lock(&self.trail.needed).remove(name);
+    }
+
+    /// Returns the oldest segment that is needed where this one would be.
+    fn needed(&self, segment: u32) -> u32 {
+        let followed = lock(&self.trail.needed).values().copied().min().unwrap_or(segment);
+        followed.max(segment.saturating_sub(self.most_kept)).min(segment)
     }
 
     /// Writes what was taken. Where that fails nothing more is taken until [`Wal::begin`].
@@ -220,6 +262,7 @@ impl Wal {
         match current.handle.write_all_at(&out, current.at) {
             Ok(()) => {
                 current.at += out.len() as u64;
+                *lock(&self.trail.end) = Cursor { segment: current.segment, offset: current.at };
                 self.counters.wal_bytes.add(out.len() as u64);
                 let mut handles = lock(&self.dirty.handles);
                 if handles.last().is_none_or(|last| !Arc::ptr_eq(last, &current.handle)) {
@@ -240,11 +283,13 @@ impl Wal {
         self.counters.unlogged.add(samples as u64);
     }
 
-    /// Removes segments and checkpoints older than a number.
+    /// Removes what a checkpoint stands for: older ones, and the segments before it that nobody who follows needs.
     pub(crate) fn remove_before(&self, segment: u32) -> io::Result<()> {
+        let needed = self.needed(segment);
         for name in self.files.list(&self.folder)? {
-            let number = number_of(&name, SEGMENT).or_else(|| number_of(&name, CHECKPOINT));
-            if number.is_some_and(|number| number < segment) {
+            let is_old = number_of(&name, SEGMENT).is_some_and(|number| number < needed)
+                || number_of(&name, CHECKPOINT).is_some_and(|number| number < segment);
+            if is_old {
                 self.files.remove(&self.folder.join(name))?;
             }
         }

@@ -188,21 +188,30 @@ impl State {
     fn put(&mut self, samples: &[Sample], files: &mut ChunkFiles) -> Result<(), AppendError> {
         let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
         let place = files.put(&chunk::pack(samples))?;
-        // Windows are so short that this always fits.
-        let span = u32::try_from(last.at - first.at).unwrap_or(u32::MAX);
-        self.closed.push(Closed { from: first.at, span, place });
+        self.add_closed(first.at, last.at, place);
         Ok(())
     }
 
-    /// Takes over samples from a checkpoint. Windows may have been others then.
+    fn add_closed(&mut self, from: Timestamp, to: Timestamp, place: Place) {
+        // Windows are so short that this always fits.
+        let span = u32::try_from(to - from).unwrap_or(u32::MAX);
+        self.closed.push(Closed { from, span, place });
+    }
+
+    /// Takes over a chunk from a checkpoint, and its samples. Windows may have been others then.
     pub(crate) fn restore(
         &mut self,
-        samples: &[Sample],
+        (chunk, samples): (&[u8], &[Sample]),
         rules: &Rules,
         files: &mut ChunkFiles,
     ) -> Result<(), AppendError> {
-        let Some(last) = samples.last() else { return Ok(()) };
-        self.put_all(samples, rules, files)?;
+        let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
+        if rules.window_of(first.at) == rules.window_of(last.at) {
+            let place = files.put(chunk)?;
+            self.add_closed(first.at, last.at, place);
+        } else {
+            self.put_all(samples, rules, files)?;
+        }
         if self.newest.is_none_or(|newest| newest.at < last.at) {
             self.newest = Some(*last);
         }

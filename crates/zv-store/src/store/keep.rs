@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::head::Series;
 use crate::repack::repack;
 use crate::sync::{read, write};
-use crate::wal::write_checkpoint;
+use crate::wal::{Checkpoint, write_checkpoint};
 
 /// The log is replaced by a checkpoint when it has grown so large, also between two blocks.
 const LOG_BYTES: u64 = 256 << 20;
@@ -66,7 +66,7 @@ impl Store {
         let Some(last) = over.last() else { return self.checkpoint_large() };
         for series in self.head.remove_idle(last.to) {
             if let Some(disk) = &mut self.disk {
-                disk.wal.add_removed(series.id);
+                disk.wal.add_removed(&series);
             }
         }
         self.checkpoint()
@@ -113,14 +113,9 @@ impl Store {
         let error = || StoreError::io("write a checkpoint in", &folder);
         let was_writing = disk.wal.is_writing();
         let segment = disk.wal.begin().map_err(error())?;
-        let written = write_checkpoint(
-            &*disk.files,
-            &folder,
-            segment,
-            &self.head,
-            &self.shared.chunks,
-            &self.shared.counters,
-        );
+        let gone: Vec<Arc<Series>> = disk.wal.gone().cloned().collect();
+        let what = Checkpoint { segment, head: &self.head, chunks: &self.shared.chunks, gone: &gone };
+        let written = write_checkpoint(&*disk.files, &folder, &what, &self.shared.counters);
         if let Err(cause) = written {
             // A log with holes is only whole with the checkpoint.
             if !was_writing {

@@ -13,7 +13,7 @@ use crate::chunk;
 use crate::counters::Counters;
 use crate::files::{Files, Handle};
 use crate::format::{FileKind, put_frame};
-use crate::head::{ChunkTable, Head, Source, read_chunk};
+use crate::head::{ChunkTable, Head, Series, Source, read_chunk};
 use crate::merge::Body;
 
 /// Writes frames to a file that is new.
@@ -39,16 +39,25 @@ impl Writer {
     }
 }
 
-/// Writes the checkpoint that stands for all segments before `segment`. It is there complete, or not at all.
+/// What goes into a checkpoint.
+#[derive(Debug)]
+pub(crate) struct Checkpoint<'a> {
+    /// It stands for all segments before this one.
+    pub(crate) segment: u32,
+    pub(crate) head: &'a Head,
+    pub(crate) chunks: &'a ChunkTable,
+    /// Series that are gone and whose samples may still be met in older segments.
+    pub(crate) gone: &'a [Arc<Series>],
+}
+
+/// Writes a checkpoint. It is there complete, or not at all.
 pub(crate) fn write_checkpoint(
     files: &dyn Files,
     folder: &Path,
-    segment: u32,
-    head: &Head,
-    chunks: &ChunkTable,
+    what: &Checkpoint<'_>,
     counters: &Counters,
 ) -> io::Result<()> {
-    let path = folder.join(format!("{CHECKPOINT}{segment:010}"));
+    let path = folder.join(format!("{CHECKPOINT}{:010}", what.segment));
     let unfinished = folder.join("checkpoint.tmp");
     files.remove(&unfinished)?;
     let handle = files.create(&unfinished)?;
@@ -56,9 +65,12 @@ pub(crate) fn write_checkpoint(
     out.handle.write_all_at(&out.out, 0)?;
     out.at = out.out.len() as u64;
     let (mut series_record, mut chunk_record) = (Vec::new(), Vec::new());
-    for series in head.all_series() {
+    for series in what.gone {
         record::put_series(&mut series_record, series.id, Source(series.source), &series.labels);
-        for piece in series.pieces(TimeRange { from: Timestamp::MIN, to: Timestamp::MAX }, chunks) {
+    }
+    for series in what.head.all_series() {
+        record::put_series(&mut series_record, series.id, Source(series.source), &series.labels);
+        for piece in series.pieces(TimeRange { from: Timestamp::MIN, to: Timestamp::MAX }, what.chunks) {
             put_piece(&mut chunk_record, series.id, piece.body, counters)?;
         }
         if series_record.len() + chunk_record.len() > RECORD_BYTES {
@@ -69,7 +81,7 @@ pub(crate) fn write_checkpoint(
     out.put(SERIES, &mut series_record)?;
     out.put(CHUNKS, &mut chunk_record)?;
     let mut end = Vec::new();
-    put_number(&mut end, head.next_id());
+    put_number(&mut end, what.head.next_id());
     out.put(END, &mut end)?;
     out.handle.sync()?;
     files.rename(&unfinished, &path)?;

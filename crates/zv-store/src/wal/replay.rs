@@ -149,7 +149,7 @@ impl Replay<'_> {
                 recovery.bad_records += u64::from(!is_good);
                 return;
             };
-            match head.restore_samples(*slot, &samples) {
+            match head.restore_chunk(*slot, bytes, &samples) {
                 Ok(()) => recovery.samples += samples.len() as u64,
                 Err(_) => recovery.lost_samples += samples.len() as u64,
             }

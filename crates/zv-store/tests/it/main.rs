@@ -6,6 +6,7 @@ mod damage;
 mod disk;
 mod faults;
 mod figures;
+mod follow;
 mod kill;
 mod limits;
 mod model;

@@ -34,7 +34,7 @@ pub(crate) fn series(number: usize) -> Labels {
     let group = (number % 3).to_string();
     let mut labels =
         Labels::of([("__name__", "m"), ("group", &group), ("n", &number.to_string())]).to_builder();
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         labels.set("even", "yes");
     }
     labels.finish()
