@@ -2,7 +2,8 @@
 //!
 //! - [`xor`]: times by the difference of their differences, values by what changed of their bits. It can grow sample by
 //!   sample, and keeps every bit of every value, so that all NaNs stay what they were.
-//! - [`whole`]: the same for values that are whole numbers, as most counters are: differences of differences, too.
+//! - [`whole`]: the same for values that are whole numbers, as most counters are, or have few decimals: differences of
+//!   differences, too.
 //!
 //! A chunk grows as [`xor`]. When it is closed it may be coded again, as whatever is smaller.
 
@@ -17,6 +18,7 @@ pub use self::xor::XorWriter;
 /// The byte in front of each code.
 const XOR: u8 = 1;
 const WHOLE: u8 = 2;
+const DECIMAL: u8 = 3;
 /// The samples a chunk holds at most: what a reader sets aside for one.
 pub const LONGEST: usize = 512;
 /// The bytes of a chunk at most: a sample takes no more than 20, however it changes.
@@ -29,6 +31,8 @@ pub enum ChunkError {
     Empty,
     #[error("a chunk in the unknown code {0}")]
     Code(u8),
+    #[error("a chunk of numbers with {0} decimals")]
+    Decimals(u8),
     #[error("a chunk ends in the middle of a sample")]
     CutOff,
     #[error("a chunk of more than {LONGEST} samples")]
@@ -43,13 +47,14 @@ pub fn read(bytes: &[u8], out: &mut Vec<Sample>) -> Result<(), ChunkError> {
         [] => Err(ChunkError::Empty),
         [XOR, rest @ ..] => xor::read(rest, out),
         [WHOLE, rest @ ..] => whole::read(rest, out),
+        [DECIMAL, rest @ ..] => whole::read_decimal(rest, out),
         [code, ..] => Err(ChunkError::Code(*code)),
     }
 }
 
 /// Returns how many samples a chunk says it has.
 pub fn count(bytes: &[u8]) -> Option<usize> {
-    let [XOR | WHOLE, high, low, ..] = bytes else { return None };
+    let [XOR | WHOLE | DECIMAL, high, low, ..] = bytes else { return None };
     Some(usize::from(u16::from_be_bytes([*high, *low])))
 }
 
@@ -60,7 +65,12 @@ pub fn pack(samples: &[Sample]) -> Vec<u8> {
     for sample in samples {
         xor.push(*sample);
     }
-    let xor = xor.into_bytes();
+    smaller(xor, samples)
+}
+
+/// Closes a chunk that has these samples: it stays as it is, or is coded anew where that is smaller.
+pub fn smaller(open: XorWriter, samples: &[Sample]) -> Vec<u8> {
+    let xor = open.into_bytes();
     match whole::write(samples) {
         Some(whole) if whole.len() < xor.len() => whole,
         _ => xor,

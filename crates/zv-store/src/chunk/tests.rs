@@ -31,6 +31,7 @@ fn what_happens_most_is_small() {
     for (what, bytes_each, values) in [
         ("a gauge that stands still", 0.5, Box::new(|_| 42.5) as Box<dyn Fn(i64) -> f64>),
         ("a counter that rises evenly", 0.5, Box::new(|n| (n * 1500) as f64)),
+        ("seconds with two decimals", 1.6, Box::new(|n| (n * 150 + n * n % 17) as f64 / 100.0)),
         ("a counter of bytes that rises unevenly", 3.2, Box::new(|n| (n * 150_000 + n * n % 9973) as f64)),
     ] {
         let packed = pack(&samples((0..120).map(values)));
@@ -42,7 +43,8 @@ fn what_happens_most_is_small() {
 #[test]
 fn whole_numbers_are_coded_as_such_and_others_are_not() {
     assert_eq!(pack(&samples([1.0, 2.0, 4.0, 7.0]))[0], WHOLE);
-    for values in [[1.0, 2.5, 3.0], [1.0, -0.0, 3.0], [1.0, f64::NAN, 3.0], [1.0, 1e300, 2.0]] {
+    assert_eq!(pack(&samples([1.25, 2.5, 3.0, 0.01]))[0], DECIMAL);
+    for values in [[1.0, 1.0 / 3.0, 3.0], [1.0, -0.0, 3.0], [1.0, f64::NAN, 3.0], [1.0, 1e300, 2.0]] {
         assert_eq!(pack(&samples(values))[0], XOR, "{values:?}");
     }
 }
@@ -54,6 +56,7 @@ fn what_is_no_chunk_is_refused() {
     assert_eq!(read(&[9, 0, 0], &mut out), Err(ChunkError::Code(9)));
     assert_eq!(read(&[XOR, 0xff, 0xff], &mut out), Err(ChunkError::TooLong));
     assert_eq!(read(&[WHOLE, 0, 1, 0], &mut out), Err(ChunkError::CutOff));
+    assert_eq!(read(&[DECIMAL, 0, 1, 9, 0], &mut out), Err(ChunkError::Decimals(9)));
     let mut falling = XorWriter::default();
     falling.push(Sample { at: 5, value: 1.0 });
     falling.push(Sample { at: 4, value: 1.0 });
@@ -65,6 +68,7 @@ fn values() -> impl Strategy<Value = f64> {
     prop_oneof![
         Just(1.0),
         (-1000_i64..1000).prop_map(|number| number as f64),
+        (-100_000_i64..100_000, 0..8).prop_map(|(number, decimals)| number as f64 / 10_f64.powi(decimals)),
         (0_u64..1 << 60).prop_map(|number| number as f64),
         any::<u64>().prop_map(f64::from_bits),
     ]

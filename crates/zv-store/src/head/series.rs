@@ -154,7 +154,9 @@ impl State {
         }
         let mut samples = Vec::with_capacity(self.open.count());
         self.open.read(&mut samples);
-        self.put(&samples, files)?;
+        let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Ok(()) };
+        let place = files.put(&chunk::smaller(self.open.clone(), &samples))?;
+        self.add_closed(first.at, last.at, place);
         self.open = XorWriter::default();
         Ok(())
     }

@@ -25,15 +25,16 @@ fn labels(number: usize) -> Labels {
     ])
 }
 
-/// Half stands still or rises evenly, the rest as counters of bytes and gauges do.
+/// Six of ten stand still or rise evenly; the rest are counters of bytes and seconds, and gauges.
 fn value(number: usize, round: i64) -> f64 {
     let noise = (number as i64 * 7919 + round * 104_729) % 9973;
     match number % 10 {
-        0..3 => 1.0,
-        3..5 => (round * 15) as f64,
-        5..8 => (round * 150_000 + noise) as f64,
+        0..4 => 1.0,
+        4..6 => (round * 15) as f64,
+        6..8 => (round * 150_000 + noise) as f64,
         8 => noise as f64 / 100.0,
-        _ => (round as f64 / 100.0).sin() * 50.0,
+        _ if number % 20 == 9 => (round as f64 / 100.0).sin() * 50.0,
+        _ => (round * 733_210 + noise * 10) as f64 / 1e6,
     }
 }
 
