@@ -245,8 +245,9 @@ impl Wal {
         };
         let samples = if count > 0 { self.samples.take() } else { Vec::new() };
         let mut out = Vec::with_capacity(self.series.len() + samples.len() + self.removed.len() + 64);
+        // What is gone was written before; a series with the same labels may come after it.
         let parts =
-            [(record::SERIES, &self.series), (record::SAMPLES, &samples), (record::REMOVED, &self.removed)];
+            [(record::REMOVED, &self.removed), (record::SERIES, &self.series), (record::SAMPLES, &samples)];
         for (kind, payload) in parts {
             if !payload.is_empty() {
                 put_frame(&mut out, kind, current.number, payload);

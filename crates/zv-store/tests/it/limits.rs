@@ -87,3 +87,20 @@ fn a_query_that_selects_too_much_is_refused() {
     let refused = store.reader().select(EVER, &[]).unwrap_err();
     assert_eq!(refused.to_string(), "the query selects 3 series, more than 2");
 }
+
+#[test]
+fn a_series_that_is_removed_and_made_again_is_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = crate::support::open(folder.path()).unwrap();
+    let (old, _) = store.append(Source(1), &series(1), sample(1, 1.0)).unwrap();
+    store.append(Source(1), &series(2), sample(1, 1.0)).unwrap();
+    assert!(store.remove(old));
+    let (new, _) = store.append(Source(1), &series(1), sample(2, 2.0)).unwrap();
+    assert_ne!(old, new);
+    store.close().unwrap();
+    let (store, recovery) = crate::support::open(folder.path()).unwrap();
+    assert!(recovery.is_clean());
+    let found = contents(&store.reader(), EVER, &[]);
+    let times: Vec<i64> = found.iter().flat_map(|(_, samples)| samples.iter().map(|(at, _)| *at)).collect();
+    assert_eq!((found.len(), times), (2, vec![1, 2]));
+}
