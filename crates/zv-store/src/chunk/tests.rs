@@ -1,3 +1,5 @@
+//! Chunks: what is packed is read again, bit by bit, and what happens most is small.
+
 use proptest::prelude::*;
 use zv_model::STALE_NAN;
 
