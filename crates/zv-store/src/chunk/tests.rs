@@ -1,3 +1,5 @@
+//! What is packed is read, and what is no chunk is refused.
+
 use proptest::prelude::*;
 use zv_model::STALE_NAN;
 
