@@ -1,4 +1,4 @@
-//! Chunks: what is packed is read again, bit by bit, and what happens most is small.
+//! What is packed is read, and what is no chunk is refused.
 
 use proptest::prelude::*;
 use zv_model::STALE_NAN;

@@ -66,6 +66,10 @@ impl Replay<'_> {
         match kind.judge(&bytes) {
             Header::Good => {}
             Header::Other(version) => return Err(StoreError::Version { path: path.to_owned(), version }),
+            // The process went down between making the file and writing to it.
+            Header::Damaged if kind == FileKind::Segment && bytes.len() < HEADER => {
+                self.recovery.torn_bytes += bytes.len() as u64;
+            }
             Header::Damaged => self.recovery.damaged_headers += 1,
         }
         self.chains.clear();

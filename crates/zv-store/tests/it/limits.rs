@@ -104,3 +104,17 @@ fn a_series_that_is_removed_and_made_again_is_a_new_one() {
     let times: Vec<i64> = found.iter().flat_map(|(_, samples)| samples.iter().map(|(at, _)| *at)).collect();
     assert_eq!((found.len(), times), (2, vec![1, 2]));
 }
+
+#[test]
+fn a_segment_that_was_made_and_not_written_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = crate::support::open(folder.path()).unwrap();
+    store.append(Source(1), &series(1), sample(1, 1.0)).unwrap();
+    store.close().unwrap();
+    std::fs::write(folder.path().join("wal/segment-0000000002"), b"zv-w").unwrap();
+    for _ in 0..2 {
+        let (store, recovery) = crate::support::open(folder.path()).unwrap();
+        assert!(recovery.is_clean() && recovery.torn_bytes == 4, "{recovery:?}");
+        assert_eq!(contents(&store.reader(), EVER, &[]).len(), 1);
+    }
+}
