@@ -1,5 +1,7 @@
 //! The agent as a process: logging, threads, signals. Both binaries come here once their arguments are read.
 
+mod memory;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,6 +29,7 @@ pub fn run(load: LoadOptions, surroundings: Surroundings) -> Result<()> {
         tracing::warn!("{warning}");
     }
     raise_file_limit();
+    memory::be_lean();
     let surroundings = Surroundings { origin: Some(load), log: Some(log), ..surroundings };
     let agent = Agent::build(loaded.config, surroundings)?;
     let threads = tokio::runtime::Builder::new_multi_thread()
