@@ -59,17 +59,24 @@ impl Listener {
     }
 }
 
-/// Fetches a page whose length the head tells, or whose end the connection's is.
+/// Fetches a page: in chunks, of a length that the head tells, or up to the connection's end.
 pub(super) async fn fetch<S>(socket: S, path: &str) -> Result<Vec<u8>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let (head, mut reader) = ask_for_head(socket, path).await?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
+    let field = |wanted: &str| {
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
     let mut body = Vec::new();
+    if field("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        while let Some(chunk) = chunk(&mut reader).await? {
+            body.extend(chunk);
+        }
+        return Ok(body);
+    }
+    let length = field("content-length").and_then(|length| length.parse::<usize>().ok());
     match length {
         Some(length) => {
             body.resize(length, 0);
@@ -135,6 +142,18 @@ mod tests {
         assert_eq!(&request, b"GET /x HTTP/1.1\r\n");
         drop(server);
         assert!(listener.line().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_page_in_chunks_is_put_together() {
+        let (mut server, client) = tokio::io::duplex(1024);
+        server
+            .write_all(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n4\r\n two\r\n0\r\n\r\n",
+            )
+            .await
+            .unwrap();
+        assert_eq!(fetch(client, "/x").await.unwrap(), b"one two");
     }
 
     #[tokio::test]
