@@ -24,7 +24,7 @@ async fn the_answer_of_one_that_is_not_up_is_kept_without_our_secrets() {
     let report = probe(&format!("http://me:hunter2@{}/?api_key=s3cret", server.address)).await;
     let output = report.output.unwrap();
     assert!(output.starts_with("GET /?api_key=*** HTTP/1.1\\r\n"), "{output}");
-    assert!(output.contains("Basic ***\\r\n"), "{output}");
+    assert!(output.contains("authorization: ***\\r\n"), "{output}");
     assert!(report.reason.contains("answers 500") && !report.reason.contains("s3cret"), "{}", report.reason);
     assert!(!report.mismatched);
     assert_eq!(probe(&echo(200).await.url("http")).await.output, None);
